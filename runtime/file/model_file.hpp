@@ -1,0 +1,65 @@
+#pragma once
+
+#include "runtime/dtype.hpp"
+#include "runtime/file/mapped_file.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kvasir {
+
+using MetaValue = std::variant<int64_t, uint64_t, double, bool, std::string, std::vector<int64_t>,
+                               std::vector<double>, std::vector<bool>, std::vector<std::string>>;
+
+/// Key-value pairs of a model file. A getter gives nothing where the key is absent, and throws Error, naming the
+/// key, where the value has another kind (an integer is accepted as a real; a value out of int64 range is refused).
+class Metadata {
+  public:
+    std::optional<int64_t> integer(const std::string& key) const;
+    std::optional<double> real(const std::string& key) const;
+    std::optional<bool> flag(const std::string& key) const;
+    std::optional<std::string> text(const std::string& key) const;
+    const std::vector<int64_t>* integers(const std::string& key) const; ///< null where absent
+    const std::vector<double>* reals(const std::string& key) const;
+    const std::vector<std::string>* texts(const std::string& key) const;
+
+    /// As above, but absence is an Error that names the key.
+    int64_t need_integer(const std::string& key) const;
+    double need_real(const std::string& key) const;
+    std::string need_text(const std::string& key) const;
+
+    std::map<std::string, MetaValue> values;
+};
+
+/// A tensor inside a mapped file. shape is row-major, outermost axis first: `[d_out, d_in]` for a matrix that is
+/// used as y = W x. data is exactly n_values() in dtype.
+struct TensorInfo {
+    std::string name;
+    DType dtype;
+    std::vector<uint64_t> shape;
+    std::span<const std::byte> data;
+
+    uint64_t n_values() const;
+};
+
+/// A model as it lies on disk: its metadata (GGUF keys) and its tensors, mapped read-only for as long as it lives.
+struct ModelFile {
+    std::string path;
+    std::string format; ///< "GGUF v3"
+    Metadata metadata;
+    std::vector<TensorInfo> tensors;
+    MappedFile map;
+
+    const TensorInfo* find(const std::string& name) const; ///< null where absent
+};
+
+/// Reads a GGUF v2 or v3 file; throws Error for whatever is not exactly that.
+/// Source: GGUF specification (ggml docs/gguf.md).
+ModelFile read_gguf(const std::string& path);
+
+} // namespace kvasir

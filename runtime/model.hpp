@@ -1,0 +1,32 @@
+#pragma once
+
+#include "runtime/file/model_file.hpp"
+#include "runtime/gpu/device.hpp"
+#include "runtime/model_spec.hpp"
+#include "runtime/text/tokenizer.hpp"
+#include "runtime/weights.hpp"
+
+#include <functional>
+#include <string>
+
+namespace kvasir {
+
+/// done and total in bytes.
+using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+/// The shape of a model file, without loading it. Throws Error for an unknown architecture or a contradiction.
+ModelSpec read_spec(const ModelFile& file);
+
+/// A model on a device, ready to run. Read-only after loading: sessions share it.
+struct Model {
+    std::string path;
+    std::string format;
+    ModelSpec spec;
+    Tokenizer tokenizer;
+    Weights weights;
+};
+
+/// Reads, checks and uploads a model. Throws Error.
+Model load_model(Device& device, const std::string& path, const Progress& progress = {});
+
+} // namespace kvasir

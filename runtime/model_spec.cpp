@@ -63,11 +63,11 @@ uint64_t ModelSpec::kv_bytes_per_token(KvType type) const {
 }
 
 void ModelSpec::validate() const {
-    const auto integer = [&](const char* name, uint64_t value, uint64_t low, uint64_t high) {
-        within(*this, name, value, low, high);
+    const auto integer = [&](const char* what, uint64_t value, uint64_t low, uint64_t high) {
+        within(*this, what, value, low, high);
     };
-    const auto real = [&](const char* name, double value, double low, double high) {
-        within(*this, name, value, low, high);
+    const auto real = [&](const char* what, double value, double low, double high) {
+        within(*this, what, value, low, high);
     };
     // Far beyond any model there is, and small enough that no product of them overflows 64 bits.
     integer("n_layers", n_layers, 1, 1024);

@@ -24,8 +24,12 @@ const DTypeInfo& info(DType dtype);
 /// The type with this GGUF id, or nothing where Kvasir does not run it.
 std::optional<DType> dtype_from_gguf(uint32_t gguf_id);
 
-/// The name GGUF gives this id ("Q4_K"), also for types that Kvasir does not run; "type 99" where GGUF has none.
+/// The name GGUF gives this id ("Q4_K"), also for types that Kvasir does not run; "type 99" where GGUF has
+/// none.
 std::string gguf_type_name(uint32_t gguf_id);
+
+/// The names of the types that Kvasir runs, for messages: "F32, F16, BF16, Q8_0 or Q4_0".
+std::string dtype_names();
 
 /// Decodes n values (a multiple of the block) from `source` to float32, exactly as ggml does.
 void decode(DType dtype, const void* source, float* target, uint64_t n);

@@ -16,8 +16,9 @@ namespace kvasir {
 using MetaValue = std::variant<int64_t, uint64_t, double, bool, std::string, std::vector<int64_t>,
                                std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 
-/// Key-value pairs of a model file. A getter gives nothing where the key is absent, and throws Error, naming the
-/// key, where the value has another kind (an integer is accepted as a real; a value out of int64 range is refused).
+/// Key-value pairs of a model file. A getter gives nothing where the key is absent, and throws Error, naming
+/// the key, where the value has another kind (an integer is accepted as a real; a value out of int64 range is
+/// refused).
 class Metadata {
   public:
     std::optional<int64_t> integer(const std::string& key) const;
@@ -36,8 +37,8 @@ class Metadata {
     std::map<std::string, MetaValue> values;
 };
 
-/// A tensor inside a mapped file. shape is row-major, outermost axis first: `[d_out, d_in]` for a matrix that is
-/// used as y = W x. data is exactly n_values() in dtype.
+/// A tensor inside a mapped file. shape is row-major, outermost axis first: `[d_out, d_in]` for a matrix that
+/// is used as y = W x. data is exactly n_values() in dtype.
 struct TensorInfo {
     std::string name;
     DType dtype;
@@ -47,7 +48,8 @@ struct TensorInfo {
     uint64_t n_values() const;
 };
 
-/// A model as it lies on disk: its metadata (GGUF keys) and its tensors, mapped read-only for as long as it lives.
+/// A model as it lies on disk: its metadata (GGUF keys) and its tensors, mapped read-only for as long as it
+/// lives.
 struct ModelFile {
     std::string path;
     std::string format; ///< "GGUF v3"
@@ -61,5 +63,9 @@ struct ModelFile {
 /// Reads a GGUF v2 or v3 file; throws Error for whatever is not exactly that.
 /// Source: GGUF specification (ggml docs/gguf.md).
 ModelFile read_gguf(const std::string& path);
+
+/// As read_gguf, of a file that already lies in memory: the result's tensors point into `bytes`, its map is
+/// empty. path is for messages.
+ModelFile parse_gguf(std::span<const std::byte> bytes, const std::string& path);
 
 } // namespace kvasir

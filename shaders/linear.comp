@@ -99,7 +99,11 @@ void main() {
             float value = acc[r][c];
             if (BIAS) value += row < n_rows ? bias[first_row + row] : 0.0;
             value = activate(ACTIVATION, value);
-            if (GATED) value *= acc[r + LANE_ROWS][c];
+            if (GATED) {
+                float up = acc[r + LANE_ROWS][c];
+                if (BIAS) up += row < n_rows ? bias[d_out + first_row + row] : 0.0;
+                value *= up;
+            }
             store(row, c, value);
         }
     }

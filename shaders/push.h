@@ -32,6 +32,7 @@ PUSH(Norm) {
 #if defined(__cplusplus) || defined(KERNEL_LINEAR)
 PUSH(Linear) {
     uint n_chunks;            // of a weight row, 64 values each
+    uint d_out;               // rows of the whole matrix (a gated layer's up bias stands behind its gate's)
     uint n_rows, first_row;   // rows of this part, and where they begin in y
     uint n_tiles;             // tiles of this part; a gated layer has as many again for the up projection
     uint n_tokens;

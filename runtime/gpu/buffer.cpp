@@ -74,7 +74,7 @@ Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string&
     if (mapped_)
         std::memset(mapped_, 0, size_);
     else
-        upload(0, size_, size_, [](std::byte* target, uint64_t, uint64_t n) { std::memset(target, 0, n); });
+        upload(size_, 1, [](std::byte* target, uint64_t, uint64_t n) { std::memset(target, 0, n); });
 }
 
 Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
@@ -104,25 +104,21 @@ void Buffer::copy_through_staging(uint64_t offset, uint64_t bytes, Buffer& stagi
     device_->wait(commands.submit());
 }
 
-void Buffer::upload(uint64_t offset, uint64_t bytes, uint64_t slice, const Fill& fill) {
-    if (mapped_) {
-        for (uint64_t from = 0; from < bytes; from += slice)
-            fill(mapped_ + offset + from, from, std::min(slice, bytes - from));
-        return;
-    }
-    // A staging buffer of at least one slice, and of many where slices are small: a copy has a fixed cost.
+void Buffer::upload(uint64_t bytes, uint64_t slice, const Fill& fill) {
+    if (mapped_) return fill(mapped_, 0, bytes);
+    // At least one slice, and many where slices are small: a copy has a fixed cost.
     const uint64_t room = std::min(bytes, std::max<uint64_t>(slice, (32ull << 20) / slice * slice));
     Buffer staging(*device_, room, Memory::host, "staging");
-    for (uint64_t start = 0; start < bytes; start += room) {
-        const uint64_t end = std::min(bytes, start + room);
-        for (uint64_t from = start; from < end; from += slice)
-            fill(staging.mapped_ + (from - start), from, std::min(slice, end - from));
-        copy_through_staging(offset + start, end - start, staging, true);
+    for (uint64_t from = 0; from < bytes; from += room) {
+        const uint64_t n = std::min(room, bytes - from);
+        fill(staging.mapped_, from, n);
+        copy_through_staging(from, n, staging, true);
     }
 }
 
 void Buffer::upload(std::span<const std::byte> data) {
-    upload(0, data.size(), std::max<uint64_t>(1, data.size()),
+    if (data.empty()) return;
+    upload(data.size(), 1,
            [&](std::byte* target, uint64_t from, uint64_t n) { std::memcpy(target, data.data() + from, n); });
 }
 

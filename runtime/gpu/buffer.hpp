@@ -30,12 +30,14 @@ class Buffer {
     /// The mapped bytes; empty where the memory is the device's alone.
     std::span<std::byte> mapped() const { return {mapped_, mapped_ ? size_ : 0}; }
 
-    /// Fills bytes [offset, offset + bytes): fill(target, from, n) writes the n bytes from `from` on to target. Through a
-    /// staging buffer, slice by slice, where the memory is not mapped.
+    /// Fills the first `bytes` bytes: fill(target, from, n) writes the n bytes from `from` on to target, both whole
+    /// numbers of slices (the last one may be shorter). At once where the memory is mapped, else piece by piece through
+    /// a staging buffer.
     using Fill = std::function<void(std::byte* target, uint64_t from, uint64_t n)>;
-    void upload(uint64_t offset, uint64_t bytes, uint64_t slice, const Fill& fill);
+    void upload(uint64_t bytes, uint64_t slice, const Fill& fill);
     void upload(std::span<const std::byte> data);
 
+    /// Bytes as they are now; waits for nothing but its own copy.
     std::vector<std::byte> download(uint64_t offset, uint64_t bytes) const;
 
   private:

@@ -28,6 +28,8 @@ class Commands {
     Commands(const Commands&) = delete;
     Commands& operator=(const Commands&) = delete;
 
+    Device& device() const { return device_; }
+
     /// Operations recorded from now on belong to this layer (-1: none).
     void layer(int index) { layer_ = index; }
 

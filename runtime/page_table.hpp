@@ -13,11 +13,11 @@ namespace kvasir {
 ///
 /// Positions are kept in pages of 64. A page that is full is published: it becomes a node of a tree whose
 /// edges are 64 token ids, compared by content, so that a node stands for one exact prefix (keys and values
-/// of a position depend on every token before it). A published page is never written again. When its sequence
-/// is left it stays cached, and a later sequence that begins with the same tokens takes it over. Where a page
-/// is needed and none is free, the least recently used leaf of the tree gives up its own; pages of the
-/// current sequence are never taken. Source of the idea: Kwon et al. 2023 (paged attention), Zheng et al.
-/// 2024 (prefix tree).
+/// of a position depend on every token before it). A page is never written while it is published. When its
+/// sequence is left it stays cached, and a later sequence that begins with the same tokens takes it over.
+/// Where a page is needed and none is free, the least recently used leaf of the tree gives up its own; pages
+/// of the current sequence are never taken. Source of the idea: Kwon et al. 2023 (paged attention), Zheng et
+/// al. 2024 (prefix tree).
 class PageTable {
   public:
     static constexpr uint32_t page_size = 64;      ///< positions a page

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
@@ -31,6 +32,12 @@ inline std::string quoted(std::string_view name) {
     }
     if (name.size() > limit) out += "...";
     return out + '"';
+}
+
+/// The shortest text that reads back as this number: "0.1", "1e-05", "nan".
+inline std::string shown(double number) {
+    char text[32];
+    return {text, std::to_chars(text, text + sizeof text, number).ptr};
 }
 
 } // namespace kvasir

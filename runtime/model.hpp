@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/architectures.hpp"
 #include "runtime/file/model_file.hpp"
 #include "runtime/gpu/device.hpp"
 #include "runtime/model_spec.hpp"
@@ -13,9 +14,6 @@ namespace kvasir {
 
 /// done and total in bytes.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
-
-/// The shape of a model file, without loading it. Throws Error for an unknown architecture or a contradiction.
-ModelSpec read_spec(const ModelFile& file);
 
 /// A model on a device, ready to run. Read-only after loading: sessions share it.
 struct Model {

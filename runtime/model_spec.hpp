@@ -16,8 +16,8 @@ enum class RopeScaling { none, linear };
 
 /// A model's shape: orthogonal choices and numbers, nothing a family decides by name. forward() reads only this.
 struct ModelSpec {
-    std::string family; ///< "llama"
-    std::string name;   ///< general.name, or ""
+    std::string family{}; ///< "llama"
+    std::string name{};   ///< general.name, or ""
 
     uint32_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0, n_vocab = 0;
     uint32_t n_ctx = 0; ///< the length it was trained for
@@ -48,7 +48,8 @@ struct ModelSpec {
     uint64_t attention_parameters() const;
     /// All parameters, embeddings and norms included; a tied head counts once.
     uint64_t parameters() const;
-    /// Bytes of keys and values that one token adds to the cache, all layers.
+    /// Bytes of keys and values that one token adds to the cache, all layers; each head's are padded to whole 16-byte
+    /// words (f16, f32) or to whole blocks of 32 values in 34 bytes (q8_0).
     uint64_t kv_bytes_per_token(KvType type) const;
 
     /// Throws Error where a number is absurd or two do not fit (n_heads not divisible by n_kv_heads: both named).

@@ -16,8 +16,8 @@ endif()
 
 # The loader is the system's; headers may be newer ones.
 add_library(kvasir_vulkan INTERFACE)
-if(EXISTS ${KVASIR_DEPS}/vulkan-headers/usr/include)
-    target_include_directories(kvasir_vulkan SYSTEM INTERFACE ${KVASIR_DEPS}/vulkan-headers/usr/include)
+if(EXISTS ${KVASIR_DEPS}/vulkan-headers/include)
+    target_include_directories(kvasir_vulkan SYSTEM INTERFACE ${KVASIR_DEPS}/vulkan-headers/include)
 endif()
 target_link_libraries(kvasir_vulkan INTERFACE Vulkan::Vulkan)
 

@@ -200,8 +200,7 @@ TEST_CASE("absent keys have llama.cpp's defaults, arrays that agree are one numb
     CHECK(found.rope_base == 10000);
     const auto per_layer = [](std::vector<int32_t> values) {
         return [values](W w) {
-            std::erase_if(w.pairs,
-                          [&](const auto& pair) { return pair.key == "llama.attention.head_count_kv"; });
+            w.remove("llama.attention.head_count_kv");
             w.add_i32s("llama.attention.head_count_kv", values);
         };
     };

@@ -1,0 +1,14 @@
+#include "tests/shared_data.hpp"
+
+#include <doctest/doctest.h>
+
+namespace kvasir {
+
+std::optional<std::filesystem::path> shared_data(const char* folder, int n_cases) {
+    auto path = std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared" / "data" / folder;
+    if (std::filesystem::is_directory(path)) return path;
+    MESSAGE("skipped " << n_cases << " cases: no ../shared/data/" << folder);
+    return std::nullopt;
+}
+
+} // namespace kvasir

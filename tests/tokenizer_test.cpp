@@ -216,6 +216,17 @@ TEST_CASE("special tokens: control ones when asked for, user-defined ones always
     const Tokenizer s(kvasir::spm_vocabulary({{"▁", -1}, {"a", -2}, {"▁a", -1}, {"<u>", 0, 4}}));
     CHECK(s.encode("a<u>a a<s>a", false, true) == Ids{5, 6, 5, 5, 1, 5});
     CHECK(s.decode(Ids{5, 6, 5, 5}) == "a<u>a a");
+    // A user-defined token with U+2581 is made by merging, and its space is the text's.
+    const Tokenizer marked(kvasir::spm_vocabulary({{"▁", -2}, {"a", -2}, {"▁a", -1, 4}}));
+    CHECK(encode(marked, "a a") == Ids{5, 5});
+    CHECK(marked.decode(Ids{5, 5}) == "a a");
+    // In a byte-level vocabulary a user-defined label is text as it stands: "Ġa" is that, not " a".
+    auto plain = kvasir::bpe_bytes();
+    plain.push_back({"Ġa", 0, 4});
+    const Tokenizer b(kvasir::bpe_vocabulary(plain, {"Ġ a"}));
+    CHECK(encode(b, " a") == Ids{' ', 'a'});
+    CHECK(encode(b, "Ġa") == Ids{256});
+    CHECK(b.decode(Ids{256, ' ', 'a'}) == "Ġa a");
 }
 
 TEST_CASE("BOS, EOS and the ends of generation") {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <string>
@@ -127,7 +126,7 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
     assert(x.width == w.d_in && y.width == w.d_out && x.stride == padded(w.d_in));
     const Tuning& t = step.tuning;
     const uint32_t n_tokens = options.last_token ? 1 : step.n_tokens;
-    const uint32_t columns = std::min(t.columns, std::bit_ceil(n_tokens));
+    const uint32_t columns = n_tokens == 1 ? 1 : t.columns; // two variants to compile, whatever lengths come
     const uint32_t workgroup = columns == 1 ? t.token_workgroup : t.lanes;
     const uint32_t halves = w.gated ? 2 : 1;
     bool first_part = true;

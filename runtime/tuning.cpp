@@ -11,7 +11,7 @@ Tuning tuning_for(const DeviceTraits& traits) {
                 .lanes = 8,
                 .token_workgroup = 8,
                 .tiles = 2,
-                .columns = 4,
+                .columns = 8,
                 .row_workgroup = traits.subgroup,
                 .vocab_workgroup = traits.subgroup,
                 .rows_workgroup = traits.subgroup,

@@ -10,6 +10,7 @@ namespace kvasir {
 struct Turn {
     std::string role; ///< "system", "user" or "assistant"
     std::string text;
+    std::vector<int32_t> ids = {}; ///< of an answer as it was generated; empty: the text is encoded
 };
 
 /// The conversation as the model should read it, and what ends an answer.

@@ -1,0 +1,70 @@
+# The tests of ctest. One a source file, so that a failure names it; those of gpu_tests_files once a driver. Names begin
+# with the build's (release, sanitize), because tests/run shows several builds in one summary.
+find_package(doctest 2.4 REQUIRED)
+get_filename_component(build ${PROJECT_BINARY_DIR} NAME)
+
+# Vulkan drivers on the CPU: they give every machine the same devices. A real GPU is `kvasir conform`'s matter.
+set(KVASIR_LAVAPIPE_ICD "" CACHE FILEPATH "Lavapipe's Vulkan driver manifest; empty: the system's")
+set(KVASIR_SWIFTSHADER_ICD "" CACHE FILEPATH "SwiftShader's Vulkan driver manifest; empty: the one in .deps/, if any")
+if(NOT KVASIR_LAVAPIPE_ICD)
+    file(GLOB found /usr/share/vulkan/icd.d/lvp_icd*.json)
+    list(APPEND found "")
+    list(GET found 0 KVASIR_LAVAPIPE_ICD)
+endif()
+if(NOT KVASIR_SWIFTSHADER_ICD AND EXISTS ${KVASIR_DEPS}/swiftshader/vk_swiftshader_icd.json)
+    set(KVASIR_SWIFTSHADER_ICD ${KVASIR_DEPS}/swiftshader/vk_swiftshader_icd.json)
+endif()
+
+add_executable(kvasir_tests ${tests_files} ${gpu_tests_files} ${tests_support_files})
+target_link_libraries(kvasir_tests
+    PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan doctest::doctest nlohmann_json::nlohmann_json)
+target_compile_definitions(kvasir_tests PRIVATE
+    KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    KVASIR_LAVAPIPE_ICD="${KVASIR_LAVAPIPE_ICD}"
+    KVASIR_SWIFTSHADER_ICD="${KVASIR_SWIFTSHADER_ICD}")
+if(TARGET kvasir_app)
+    add_dependencies(kvasir_tests kvasir_app)
+    target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
+endif()
+
+# add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
+function(add_file_test file driver)
+    string(REGEX REPLACE "^tests/|_test|\\.cpp$" "" stem ${file})
+    set(name ${build}.${driver}.${stem})
+    add_test(NAME ${name} COMMAND kvasir_tests --source-file=*/${file})
+    set(environment "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt")
+    if(ARGC GREATER 2)
+        list(APPEND environment "VK_DRIVER_FILES=${ARGV2}" "VK_ICD_FILENAMES=${ARGV2}")
+    endif()
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${environment}" LABELS ${driver})
+endfunction()
+
+foreach(file IN LISTS tests_files)
+    add_file_test(${file} host)
+endforeach()
+foreach(file IN LISTS gpu_tests_files)
+    foreach(driver lavapipe swiftshader)
+        string(TOUPPER KVASIR_${driver}_ICD manifest)
+        if(${manifest})
+            add_file_test(${file} ${driver} ${${manifest}})
+        endif()
+    endforeach()
+endforeach()
+
+# What does not depend on how the code is compiled is checked once.
+if(NOT KVASIR_SANITIZE)
+    # Each header compiles alone: it includes what it uses. Built by its test, not by a plain build.
+    set(header_sources "")
+    foreach(header IN LISTS runtime_files app_files tests_support_files)
+        if(header MATCHES "\\.hpp$")
+            set(source ${PROJECT_BINARY_DIR}/headers/${header}.cpp)
+            file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n")
+            list(APPEND header_sources ${source})
+        endif()
+    endforeach()
+    add_library(kvasir_headers OBJECT EXCLUDE_FROM_ALL ${header_sources})
+    target_link_libraries(kvasir_headers PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan)
+    add_test(NAME ${build}.headers COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target kvasir_headers)
+    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSCRATCH=${PROJECT_BINARY_DIR}/layers
+             -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
+endif()

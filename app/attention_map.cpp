@@ -3,7 +3,7 @@
 #include "runtime/error.hpp"
 
 #include <nlohmann/json.hpp>
-#include <stb/stb_image_write.h>
+#include <stb_image_write.h>
 
 #include <algorithm>
 #include <array>

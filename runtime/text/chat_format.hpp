@@ -19,9 +19,9 @@ class ChatFormat {
     /// The plain format, for a model without a template: "User: ...\nAssistant: ...\n".
     explicit ChatFormat(const Tokenizer& tokenizer);
 
-    /// Ids of all turns, followed by the opening of the assistant's next one. A text a user wrote is never read as
-    /// control tokens. The ids of a longer conversation begin with those of a shorter one wherever the answer was
-    /// kept as ids (so the KV cache is reused).
+    /// Ids of all turns, followed by the opening of the assistant's next one. A text a user wrote is never
+    /// read as control tokens. The ids of a longer conversation begin with those of a shorter one wherever
+    /// the answer was kept as ids (so the KV cache is reused).
     std::vector<int32_t> encode(const std::vector<Turn>& turns) const;
 
     /// Strings that end an answer when the model writes them ("\nUser:"); they are not shown.

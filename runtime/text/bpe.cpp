@@ -1,0 +1,150 @@
+#include "runtime/text/bpe.hpp"
+
+#include "runtime/error.hpp"
+#include "runtime/text/utf8.hpp"
+#include "runtime/text/word_cache.hpp"
+
+#include <algorithm>
+
+namespace kvasir {
+
+namespace {
+
+constexpr const char* reading = "reading the byte-level vocabulary";
+constexpr const char* again = "another copy of the model, or converting it again";
+
+/// GPT-2's table: bytes that print in Latin-1 stand for themselves, the other 68, in order, for U+0100
+/// onwards. Source: encoder.py of GPT-2's release, bytes_to_unicode.
+struct ByteAlphabet {
+    std::array<char32_t, 256> character;
+    std::array<int, 0x144> byte; ///< -1 for a character outside
+
+    ByteAlphabet() {
+        byte.fill(-1);
+        char32_t next = 0x100;
+        for (char32_t b = 0; b < 256; ++b) {
+            const bool prints = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xFF && b != 0xAD);
+            character[b] = prints ? b : next++;
+            byte[character[b]] = static_cast<int>(b);
+        }
+    }
+};
+
+const ByteAlphabet& alphabet() {
+    static const ByteAlphabet table;
+    return table;
+}
+
+std::string pre_tokenizer_name(const Metadata& metadata) {
+    const auto name = metadata.text("tokenizer.ggml.pre");
+    if (!name)
+        throw Error(reading, "the file does not name its pre-tokenizer (key tokenizer.ggml.pre)",
+                    "converting the model again with a current converter");
+    return *name;
+}
+
+} // namespace
+
+BpeCodec::BpeCodec(const Vocabulary& vocabulary, const Metadata& metadata)
+    : vocabulary_(vocabulary), pre_tokenizer_(pre_tokenizer_name(metadata)) {
+    read_bytes();
+    read_merges(metadata);
+}
+
+void BpeCodec::read_bytes() {
+    for (std::size_t byte = 0; byte < bytes_.size(); ++byte) {
+        const int32_t id = vocabulary_.find(utf8(alphabet().character[byte]));
+        // A user-defined token is a text of its own: DeepSeek's "õ" is that letter, not the byte it would
+        // stand for.
+        const bool text =
+            id >= 0 && (vocabulary_.is(id, TokenType::normal) || vocabulary_.is(id, TokenType::unused));
+        bytes_[byte] = text ? id : -1;
+    }
+}
+
+void BpeCodec::read_merges(const Metadata& metadata) {
+    const std::vector<std::string>* lines = metadata.texts("tokenizer.ggml.merges");
+    if (!lines) throw Error(reading, "key tokenizer.ggml.merges is missing", again);
+    merges_.reserve(lines->size());
+    std::string both;
+    for (std::size_t i = 0; i < lines->size(); ++i) {
+        const std::string_view line = (*lines)[i];
+        const auto refuse = [&](const std::string& why) {
+            throw Error(reading, "merge " + std::to_string(i) + ", " + quoted(line) + ", " + why, again);
+        };
+        const std::size_t space = line.find(' ');
+        if (space == 0 || space == std::string_view::npos || space + 1 == line.size())
+            refuse("is not two parts with a space between");
+        const std::string_view left = line.substr(0, space);
+        const std::string_view right = line.substr(space + 1);
+        both.assign(left).append(right);
+        const int32_t left_id = vocabulary_.find(left);
+        const int32_t right_id = vocabulary_.find(right);
+        const int32_t id = vocabulary_.find(both);
+        if (left_id < 0 || right_id < 0) refuse("joins a part that is no token");
+        if (id < 0) refuse("makes " + quoted(both) + ", which is no token");
+        // A text that a user wrote must never become a control token.
+        if (vocabulary_.is(id, TokenType::control) || vocabulary_.is(id, TokenType::unknown))
+            refuse("makes a control token");
+        merges_.add(left_id, right_id, {static_cast<uint32_t>(i), id}); // of two equal lines the first counts
+    }
+}
+
+void BpeCodec::encode(std::string_view text, bool, std::vector<int32_t>& ids) const {
+    WordCache cache;
+    Merger merger;
+    std::vector<std::string_view> words;
+    while (!text.empty()) {
+        words.clear();
+        const std::size_t valid = valid_prefix(text);
+        pre_tokenizer_.split(text.substr(0, valid), words);
+        text.remove_prefix(valid);
+        std::size_t invalid = 0;
+        while (invalid < text.size()) {
+            const Utf8Unit unit = next_unit(text.substr(invalid));
+            if (unit.kind == Utf8Unit::Kind::character) break;
+            invalid += unit.size;
+        }
+        if (invalid > 0) words.push_back(text.substr(0, invalid));
+        text.remove_prefix(invalid);
+        for (const std::string_view word : words) {
+            if (cache.repeat(word, ids)) continue;
+            const std::size_t begin = ids.size();
+            encode_word(merger, word, ids);
+            cache.remember(word, begin, ids);
+        }
+    }
+}
+
+void BpeCodec::encode_word(Merger& merger, std::string_view word, std::vector<int32_t>& ids) const {
+    merger.clear();
+    for (std::size_t i = 0; i < word.size(); ++i)
+        merger.push(bytes_[static_cast<unsigned char>(word[i])], static_cast<uint32_t>(i),
+                    static_cast<uint32_t>(i + 1));
+    for (const Merger::Symbol& symbol : merger.run(merges_)) {
+        if (symbol.id < 0 && vocabulary_.unknown < 0)
+            throw Error("encoding a text",
+                        "the vocabulary has no token for the byte " + quoted(word.substr(symbol.begin, 1)) +
+                            " and no unknown token",
+                        "another text or model");
+        ids.push_back(symbol.id < 0 ? vocabulary_.unknown : symbol.id);
+    }
+}
+
+std::string BpeCodec::piece(int32_t id) const {
+    const std::string& label = vocabulary_.labels[static_cast<std::size_t>(id)];
+    if (vocabulary_.is(id, TokenType::user_defined)) return label;
+    std::string bytes;
+    for (std::string_view rest = label; !rest.empty();) {
+        const Utf8Unit unit = next_unit(rest);
+        const bool whole = unit.kind == Utf8Unit::Kind::character;
+        const char32_t c = whole ? code_point(rest.substr(0, unit.size)) : 0x10FFFF;
+        // A label with a character outside the alphabet was added as plain text.
+        if (c >= alphabet().byte.size() || alphabet().byte[c] < 0) return label;
+        bytes += static_cast<char>(static_cast<unsigned char>(alphabet().byte[c]));
+        rest.remove_prefix(unit.size);
+    }
+    return bytes;
+}
+
+} // namespace kvasir

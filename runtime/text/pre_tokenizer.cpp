@@ -1,0 +1,142 @@
+#include "runtime/text/pre_tokenizer.hpp"
+
+#include "runtime/error.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace kvasir {
+
+namespace {
+
+// White_Space as Unicode defines it (PropList.txt), for use inside [ ]: PCRE2's own \s adds U+180E.
+#define WHITE "\\t-\\r\\x{85}\\p{Z}"
+
+// GPT-2's expression (Radford et al., 2019; encoder.py of its release): contractions, words, numbers and the
+// rest with one space before them, white space without the one before a word.
+constexpr const char* gpt2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+|[" WHITE
+                             "]+(?![^" WHITE "])|[" WHITE "]+";
+
+// Qwen2's (tokenizer.json of Qwen/Qwen2-7B): contractions in both cases, digits one by one, line ends apart.
+constexpr const char* qwen2 =
+    "'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" WHITE
+    "\\p{L}\\p{N}]+[\\r\\n]*|[" WHITE "]*[\\r\\n]+|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+";
+
+/// The expressions of one pre-tokenizer, applied one after another, each inside the words that the ones
+/// before left. A match is a word, and so is what lies between two matches.
+struct Row {
+    std::string_view name;
+    std::vector<const char*> expressions;
+};
+
+const std::vector<Row>& rows() {
+    static const std::vector<Row> table = {
+        {"gpt-2", {gpt2}},
+        // What llama.cpp uses for files that name nothing else: Falcon's, with numbers apart.
+        {"default", {"[\\p{P}$+<=>^|~]+", gpt2, "\\p{N}+", "[0-9]{3}"}},
+        // tokenizer.json of tiiuae/falcon-7b: Punctuation (which counts all of ASCII's), ByteLevel, Split.
+        {"falcon", {"[\\p{P}$+<=>^`|~]+", gpt2, "[0-9]{3}"}},
+        {"qwen2", {qwen2}},
+        // tokenizer.json of deepseek-ai/deepseek-coder-6.7b: four Splits and Digits.
+        {"deepseek-coder",
+         {"[\\r\\n]", "[" WHITE "]?\\p{L}+", "[" WHITE "]?\\p{P}+",
+          "[\\x{4E00}-\\x{9FA5}\\x{0800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+", "\\p{N}"}},
+    };
+    return table;
+}
+
+struct Free {
+    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+
+std::string pcre2_message(int code) {
+    PCRE2_UCHAR text[256];
+    if (pcre2_get_error_message(code, text, sizeof text) < 0) return "error " + std::to_string(code);
+    return reinterpret_cast<const char*>(text);
+}
+
+} // namespace
+
+class PreTokenizer::Expression {
+  public:
+    explicit Expression(const char* pattern) {
+        int error = 0;
+        PCRE2_SIZE offset = 0;
+        code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
+                                  PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr));
+        if (!code_)
+            throw Error("compiling the pre-tokenizer", "the PCRE2 library says " + pcre2_message(error),
+                        "a PCRE2 built with Unicode");
+        // Where the machine has no JIT compiler this fails and the interpreter matches, several times slower.
+        pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
+    }
+
+    void split(const std::vector<std::string_view>& texts, std::vector<std::string_view>& words) const {
+        const std::unique_ptr<pcre2_match_data, Free> match(
+            pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+        const std::unique_ptr<pcre2_match_context, Free> context(pcre2_match_context_create(nullptr));
+        if (!match || !context) throw std::bad_alloc();
+        for (const std::string_view text : texts) {
+            // The expressions backtrack at most once over a run of characters; this catches one that does
+            // not.
+            const std::size_t limit = 1000 + 16 * text.size();
+            pcre2_set_match_limit(context.get(),
+                                  static_cast<uint32_t>(std::min<std::size_t>(limit, UINT32_MAX)));
+            split_one(text, words, match.get(), context.get());
+        }
+    }
+
+  private:
+    void split_one(std::string_view text, std::vector<std::string_view>& words, pcre2_match_data* match,
+                   pcre2_match_context* context) const {
+        std::size_t done = 0;
+        while (done < text.size()) {
+            const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                          done, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, context);
+            if (found == PCRE2_ERROR_NOMATCH) break;
+            if (found < 0)
+                throw Error("splitting a text of " + std::to_string(text.size()) + " bytes into words",
+                            "the PCRE2 library says " + pcre2_message(found), "a shorter text");
+            const PCRE2_SIZE* span = pcre2_get_ovector_pointer(match);
+            if (span[0] > done) words.push_back(text.substr(done, span[0] - done));
+            words.push_back(text.substr(span[0], span[1] - span[0]));
+            done = span[1];
+        }
+        if (done < text.size()) words.push_back(text.substr(done));
+    }
+
+    std::unique_ptr<pcre2_code, Free> code_;
+};
+
+PreTokenizer::PreTokenizer(const std::string& name) {
+    const auto row = std::find_if(rows().begin(), rows().end(), [&](const Row& r) { return r.name == name; });
+    if (row == rows().end()) {
+        std::string known;
+        for (const Row& r : rows()) known += (known.empty() ? "" : ", ") + std::string(r.name);
+        throw Error("reading the vocabulary", "unknown pre-tokenizer " + quoted(name),
+                    "a model with one of " + known);
+    }
+    for (const char* pattern : row->expressions)
+        expressions_.push_back(std::make_unique<Expression>(pattern));
+}
+
+PreTokenizer::~PreTokenizer() = default;
+
+void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
+    if (text.empty()) return;
+    std::vector<std::string_view> parts = {text};
+    std::vector<std::string_view> next;
+    for (const auto& expression : expressions_) {
+        next.clear();
+        expression->split(parts, next);
+        parts.swap(next);
+    }
+    words.insert(words.end(), parts.begin(), parts.end());
+}
+
+} // namespace kvasir

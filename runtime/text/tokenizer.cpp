@@ -1,0 +1,132 @@
+#include "runtime/text/tokenizer.hpp"
+
+#include "runtime/error.hpp"
+#include "runtime/text/bpe.hpp"
+#include "runtime/text/special_tokens.hpp"
+#include "runtime/text/spm.hpp"
+#include "runtime/text/vocabulary.hpp"
+
+#include <algorithm>
+
+namespace kvasir {
+
+namespace {
+
+// What stands for a token that stands for any text: the default of SentencePiece's TrainerSpec.unk_surface.
+constexpr const char* unknown_surface = " \xE2\x81\x87 ";
+
+std::unique_ptr<TextCodec> make_codec(const Vocabulary& vocabulary, const Metadata& metadata) {
+    if (vocabulary.model == "llama") return std::make_unique<SpmCodec>(vocabulary, metadata);
+    if (vocabulary.model == "gpt2") return std::make_unique<BpeCodec>(vocabulary, metadata);
+    throw Error("reading the vocabulary", "unknown tokenizer model " + quoted(vocabulary.model),
+                "a model with one of llama, gpt2");
+}
+
+} // namespace
+
+struct Tokenizer::Impl {
+    explicit Impl(const Metadata& metadata)
+        : vocabulary(metadata), codec(make_codec(vocabulary, metadata)), user_defined(vocabulary, false),
+          special(vocabulary, true) {}
+
+    void append(std::string_view text, bool after_break, bool parse_special,
+                std::vector<int32_t>& ids) const {
+        if (text.size() > UINT32_MAX) // positions inside a word are 32 bits
+            throw Error("encoding a text", "it has " + std::to_string(text.size()) + " bytes, 4 GiB or more",
+                        "parts of it");
+        ids.reserve(ids.size() + text.size() / 3);
+        const SpecialTokens& tokens = parse_special ? special : user_defined;
+        for (std::size_t at = 0; at < text.size();) {
+            const SpecialTokens::Match match = tokens.find(text, at);
+            if (match.begin > at) codec->encode(text.substr(at, match.begin - at), after_break, ids);
+            if (match.size > 0) ids.push_back(match.id);
+            after_break = true;
+            at = match.begin + match.size;
+        }
+    }
+
+    std::size_t checked(int32_t id) const {
+        if (id < 0 || id >= vocabulary.size())
+            throw Error("looking up a token",
+                        "id " + std::to_string(id) + " in a vocabulary of " +
+                            std::to_string(vocabulary.size()),
+                        "ids from 0 on below that");
+        return static_cast<std::size_t>(id);
+    }
+
+    std::string piece(int32_t id) const {
+        const TokenType type = vocabulary.types[checked(id)];
+        if (type == TokenType::control) return "";
+        if (type == TokenType::unknown) return unknown_surface;
+        return codec->piece(id);
+    }
+
+    const Vocabulary vocabulary;
+    const std::unique_ptr<TextCodec> codec;
+    const SpecialTokens user_defined, special;
+};
+
+Tokenizer::Tokenizer(const Metadata& metadata) : impl_(std::make_unique<Impl>(metadata)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special, bool parse_special) const {
+    std::vector<int32_t> ids;
+    if (add_special && impl_->vocabulary.add_bos) ids.push_back(impl_->vocabulary.bos);
+    impl_->append(text, true, parse_special, ids);
+    if (add_special && impl_->vocabulary.add_eos) ids.push_back(impl_->vocabulary.eos);
+    return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_inside(std::string_view text) const {
+    std::vector<int32_t> ids;
+    impl_->append(text, false, false, ids);
+    return ids;
+}
+
+std::string Tokenizer::piece(int32_t id) const {
+    return impl_->piece(id);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+    std::string text;
+    bool after_break = true;
+    for (const int32_t id : ids) {
+        const std::string piece = impl_->piece(id);
+        const TokenType type = impl_->vocabulary.types[static_cast<std::size_t>(id)];
+        const bool special = type == TokenType::control || type == TokenType::user_defined;
+        const bool put_before =
+            after_break && !special && impl_->codec->space_after_break() && piece.starts_with(' ');
+        text.append(piece, put_before ? 1 : 0);
+        after_break = special;
+    }
+    return text;
+}
+
+const std::string& Tokenizer::label(int32_t id) const {
+    return impl_->vocabulary.labels[impl_->checked(id)];
+}
+int32_t Tokenizer::n_vocab() const {
+    return impl_->vocabulary.size();
+}
+int32_t Tokenizer::bos() const {
+    return impl_->vocabulary.bos;
+}
+int32_t Tokenizer::eos() const {
+    return impl_->vocabulary.eos;
+}
+bool Tokenizer::add_bos() const {
+    return impl_->vocabulary.add_bos;
+}
+
+bool Tokenizer::is_end(int32_t id) const {
+    const auto& ends = impl_->vocabulary.ends;
+    return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
+int32_t Tokenizer::find(std::string_view label) const {
+    return impl_->vocabulary.find(label);
+}
+
+} // namespace kvasir

@@ -83,6 +83,7 @@ const Chat::Command Chat::commands[] = {
 };
 
 int Chat::run() {
+    notice_template(running_.path);
     if (interactive_)
         notice(one_line(running_.path) + " on " + running_.device->info().name + ", context " +
                std::to_string(running_.session.n_ctx()) +

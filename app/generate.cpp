@@ -54,6 +54,7 @@ int run(const GenerateOptions& options) {
     if (options.raw) {
         request.prompt = encode_raw(tokenizer, prompt);
     } else {
+        notice_template(running.path);
         const ChatFormat format(tokenizer);
         request.prompt = format.encode({{.role = "user", .text = prompt}});
         request.stops = format.stops();

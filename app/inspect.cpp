@@ -135,9 +135,8 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
     rows.push_back({"attention, a layer", number(spec.attention_parameters())});
     text += "\n" + table(rows);
 
-    rows = {{"weights", number(contents.n_bytes) + " bytes", mebibytes(contents.n_bytes)}};
-    for (const auto& [type, n] : contents.bytes)
-        rows.push_back({"  " + type, number(n) + " bytes", mebibytes(n)});
+    rows = {{"weight bytes", number(contents.n_bytes), mebibytes(contents.n_bytes)}};
+    for (const auto& [type, n] : contents.bytes) rows.push_back({"  " + type, number(n), mebibytes(n)});
     text += "\n" + table(rows);
 
     rows = {{"KV bytes a token", "KV heads", "f32", "f16", "q8_0", "f16 at n_ctx",

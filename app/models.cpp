@@ -3,6 +3,7 @@
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
+#include "runtime/text/chat_format.hpp"
 
 #include <filesystem>
 
@@ -43,6 +44,12 @@ Running::Running(const ModelOptions& options, uint32_t context)
     : path(model_path(options.model)),
       device(std::make_unique<Device>(DeviceOptions{.device = options.device})), model(load(*device, path)),
       session(*device, model, session_options(options, context)) {}
+
+void notice_template(const std::string& path) {
+    if (ChatFormat::has_template(read_gguf(path).metadata))
+        notice("kvasir: the model has a chat template; this version uses the plain format (User: ... "
+               "Assistant: ...) instead");
+}
 
 std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& prompt) {
     std::vector<int32_t> ids = tokenizer.encode(prompt, true, true);

@@ -23,6 +23,9 @@ struct Running {
     Session session;
 };
 
+/// Says so where the file has a chat template of its own, which the plain format is not.
+void notice_template(const std::string& path);
+
 /// Ids of a prompt as it is, control tokens included, after BOS where the vocabulary asks for it. Throws
 /// Error where there is nothing to continue.
 std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& prompt);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iomanip>
 #include <map>
 #include <random>
+#include <sstream>
 
 namespace kvasir {
 
@@ -17,15 +19,14 @@ const std::map<std::string, KvType> kv_types{
 
 /// A finite number from low to high. (CLI11's own Range lets "nan" through.)
 CLI::Validator between(double low, double high) {
-    const std::string range = CLI::detail::to_string(low) + " to " + CLI::detail::to_string(high);
-    return CLI::Validator(
-        [=](std::string& text) {
-            double value = 0;
-            const bool number = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
-            if (number && value >= low && value <= high) return std::string{};
-            return "'" + text + "' is not a number from " + range;
-        },
-        range, "between");
+    std::ostringstream range;
+    range << std::setprecision(10) << low << " to " << high;
+    auto check = [low, high, range = range.str()](std::string& text) {
+        double value = 0;
+        const bool number = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
+        return number && value >= low && value <= high ? "" : "'" + text + "' is not a number from " + range;
+    };
+    return CLI::Validator(check, "", "between");
 }
 
 /// Comma-separated counts into `target`; at most 2^24, which no context reaches.
@@ -73,7 +74,11 @@ void add_model(CLI::App& command, ModelOptions& options) {
             "Type of the KV cache: f16, f32, q8_0")
         ->type_name("TYPE")
         ->default_str("f16")
-        ->check(CLI::IsMember({"f16", "f32", "q8_0"}));
+        ->check(CLI::Validator(
+            [](std::string& text) {
+                return kv_types.contains(text) ? "" : "'" + text + "' is not f16, f32 or q8_0";
+            },
+            "", "kv"));
 }
 
 void add_sampler(CLI::App& command, SamplerOptions& sampler) {
@@ -201,7 +206,7 @@ struct Parser {
 
     Parser() {
         app.set_version_flag("--version", "kvasir " KVASIR_VERSION, "The version");
-        app.footer("\nExit status: 0 done; 1 the file, the device or the input is at fault; 2 wrong usage; "
+        app.footer("Exit status: 0 done; 1 the file, the device or the input is at fault; 2 wrong usage; "
                    "130 stopped by Ctrl-C.");
         app.require_subcommand(0, 1);
         add_chat(app, bare);
@@ -261,7 +266,8 @@ std::variant<Options, Usage> parse_options(int argc, const char* const* argv) {
         check_inputs(options);
         return options;
     } catch (const CLI::CallForHelp&) {
-        return Usage{0, parser.chosen().help()};
+        const CLI::App& command = parser.chosen();
+        return Usage{0, command.help(&command == &parser.app ? "" : "kvasir")};
     } catch (const CLI::CallForVersion& version) {
         return Usage{0, version.what() + std::string("\n")};
     } catch (const CLI::ParseError& error) {

@@ -26,8 +26,10 @@ size_t width(std::string_view text) {
         std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+/// A number, perhaps with its unit.
 bool is_number(std::string_view cell) {
-    return !cell.empty() && (cell[0] == '-' || (cell[0] >= '0' && cell[0] <= '9'));
+    return cell.find_first_of("0123456789") != std::string::npos &&
+           cell.find_first_not_of("0123456789.-+ %KMGiB") == std::string::npos;
 }
 
 } // namespace
@@ -107,16 +109,21 @@ std::string fixed(double value, int digits) {
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {
     std::vector<size_t> widths;
+    std::vector<bool> numbers;
     for (const auto& row : rows) {
         widths.resize(std::max(widths.size(), row.size()));
-        for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+        numbers.resize(widths.size());
+        for (size_t i = 0; i < row.size(); ++i) {
+            widths[i] = std::max(widths[i], width(row[i]));
+            numbers[i] = numbers[i] || is_number(row[i]);
+        }
     }
     std::string out;
     for (const auto& row : rows) {
         std::string line;
         for (size_t i = 0; i < row.size(); ++i) {
             const std::string space(widths[i] - width(row[i]), ' ');
-            line += (i ? "  " : "") + (is_number(row[i]) ? space + row[i] : row[i] + space);
+            line += (i ? "  " : "") + (numbers[i] ? space + row[i] : row[i] + space);
         }
         line.erase(line.find_last_not_of(' ') + 1);
         out += line + "\n";

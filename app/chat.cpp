@@ -220,7 +220,8 @@ void Chat::regenerate(const std::string&) {
 void Chat::undo(const std::string&) {
     if (turns_.empty()) return notice("there is nothing to forget");
     turns_.resize(turns_.size() - 2);
-    notice("forgotten; " + std::to_string(turns_.size() / 2) + " exchanges remain");
+    const size_t left = turns_.size() / 2;
+    notice("forgotten; " + std::to_string(left) + (left == 1 ? " exchange remains" : " exchanges remain"));
 }
 
 void Chat::stats(const std::string&) {

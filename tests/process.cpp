@@ -109,14 +109,18 @@ bool Process::read_some() {
 }
 
 bool Process::wait_for_output(size_t bytes) {
-    while (so_far_.out.size() < bytes)
+    while (so_far_.out.size() < seen_out_ + bytes)
         if (!read_some()) return false;
+    seen_out_ = so_far_.out.size();
     return true;
 }
 
 bool Process::wait_for_notice(const std::string& text) {
-    while (so_far_.err.find(text) == std::string::npos)
+    size_t at;
+    while ((at = so_far_.err.find(text, seen_err_)) == std::string::npos)
         if (!read_some()) return false;
+    seen_err_ = at + text.size();
+    seen_out_ = so_far_.out.size();
     return true;
 }
 

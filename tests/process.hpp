@@ -39,6 +39,7 @@ class Process {
 
     int pid_ = -1, in_ = -1, out_ = -1, err_ = -1;
     Finished so_far_;
+    size_t seen_out_ = 0, seen_err_ = 0; ///< by the waits
 };
 
 /// Runs the program with this standard input to its end.

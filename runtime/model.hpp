@@ -12,8 +12,6 @@
 
 namespace kvasir {
 
-/// done and total in bytes.
-using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
 /// A model on a device, ready to run. Read-only after loading: sessions share it.
 struct Model {

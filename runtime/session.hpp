@@ -65,8 +65,7 @@ class Session {
     /// |k| and |v| of layer `layer`, each [n_kv_heads, length].
     KvNorms kv_norms(uint32_t layer);
 
-    uint64_t kv_bytes() const;      ///< of the cache as allocated
-    uint64_t scratch_bytes() const; ///< of activations, logits and tables
+    uint64_t kv_bytes() const; ///< of the cache as allocated
 
     /// Times of every operation since the last call (empty without SessionOptions::profile).
     Profile take_profile();

@@ -43,7 +43,7 @@ class Cursor {
         if (n > left() / item_bytes)
             throw Error("reading " + file_,
                         std::string(what) + " at byte " + std::to_string(at) + " says " + std::to_string(n) +
-                            ", which takes at least " + std::to_string(item_bytes) + " bytes each, and " +
+                            ", at least " + std::to_string(item_bytes) + " bytes each, and " +
                             std::to_string(left()) + " bytes are left",
                         "getting the file again, it is cut short or damaged");
         return n;

@@ -1,0 +1,197 @@
+#include "runtime/gpu/device.hpp"
+
+#include "runtime/cache_folder.hpp"
+#include "runtime/gpu/commands.hpp"
+#include "runtime/gpu/device_list.hpp"
+#include "runtime/gpu/vulkan.hpp"
+
+#include <chrono>
+#include <cstring>
+
+namespace kvasir {
+
+/// What the validation layer reports, from any thread.
+struct Device::Messages {
+    mutable std::mutex mutex;
+    std::vector<std::string> texts;
+
+    static VKAPI_ATTR VkBool32 VKAPI_CALL receive(VkDebugUtilsMessageSeverityFlagBitsEXT,
+                                                  VkDebugUtilsMessageTypeFlagsEXT,
+                                                  const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
+        auto& messages = *static_cast<Messages*>(user);
+        const std::lock_guard lock(messages.mutex);
+        messages.texts.emplace_back(data->pMessage);
+        return VK_FALSE;
+    }
+};
+
+namespace {
+
+template <class Function> Function load(VkInstance instance, const char* name) {
+    return reinterpret_cast<Function>(vkGetInstanceProcAddr(instance, name));
+}
+
+} // namespace
+
+Device::Device(const DeviceOptions& options) : messages_(std::make_unique<Messages>()) {
+    instance_ = create_instance(options.validation);
+    if (options.validation) {
+        VkDebugUtilsMessengerCreateInfoEXT create{VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT};
+        create.messageSeverity =
+            VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+        create.messageType =
+            VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT;
+        create.pfnUserCallback = Messages::receive;
+        create.pUserData = messages_.get();
+        const auto function =
+            load<PFN_vkCreateDebugUtilsMessengerEXT>(instance_, "vkCreateDebugUtilsMessengerEXT");
+        VK_CHECK(function(instance_, &create, nullptr, &messenger_));
+    }
+    try {
+        const auto devices = enumerate(instance_);
+        const auto& picked = devices[choose(devices, options.device)];
+        physical_ = picked.handle;
+        info_ = picked.info;
+        traits_ = picked.traits;
+        family_ = picked.queue_family;
+        create_logical_device();
+        load_pipeline_cache();
+    } catch (...) {
+        if (device_) vkDestroyDevice(device_, nullptr);
+        if (messenger_)
+            load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(instance_, messenger_,
+                                                                                                    nullptr);
+        vkDestroyInstance(instance_, nullptr);
+        throw;
+    }
+}
+
+Device::~Device() {
+    vkDeviceWaitIdle(device_);
+    save_pipeline_cache();
+    pipelines_.clear();
+    vkDestroyPipelineCache(device_, pipeline_cache_, nullptr);
+    vkDestroySemaphore(device_, timeline_, nullptr);
+    vkDestroyDevice(device_, nullptr);
+    if (messenger_)
+        load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(instance_, messenger_,
+                                                                                                nullptr);
+    vkDestroyInstance(instance_, nullptr);
+}
+
+void Device::create_logical_device() {
+    const float priority = 1;
+    VkDeviceQueueCreateInfo queue{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
+    queue.queueFamilyIndex = family_;
+    queue.queueCount = 1;
+    queue.pQueuePriorities = &priority;
+    // robustBufferAccess stays off: it costs on every load, and our kernels are tested with guard bands instead.
+    VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+    features12.timelineSemaphore = VK_TRUE;
+    VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features12};
+    create.queueCreateInfoCount = 1;
+    create.pQueueCreateInfos = &queue;
+    VK_CHECK(vkCreateDevice(physical_, &create, nullptr, &device_));
+    vkGetDeviceQueue(device_, family_, 0, &queue_);
+
+    VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
+    type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
+    VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type};
+    VK_CHECK(vkCreateSemaphore(device_, &semaphore, nullptr, &timeline_));
+}
+
+void Device::load_pipeline_cache() {
+    const auto bytes = read_cache_file("pipelines-" + info_.uuid);
+    VkPipelineCacheCreateInfo create{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    // The driver itself checks header, vendor, device and version and starts empty where they do not fit
+    // (Vulkan specification, "Pipeline Cache Header").
+    create.initialDataSize = bytes.size();
+    create.pInitialData = bytes.data();
+    VK_CHECK(vkCreatePipelineCache(device_, &create, nullptr, &pipeline_cache_));
+    pipeline_cache_size_ = bytes.size();
+}
+
+void Device::save_pipeline_cache() {
+    size_t size = 0;
+    if (vkGetPipelineCacheData(device_, pipeline_cache_, &size, nullptr) != VK_SUCCESS) return;
+    if (size == pipeline_cache_size_) return;
+    std::vector<std::byte> bytes(size);
+    if (vkGetPipelineCacheData(device_, pipeline_cache_, &size, bytes.data()) != VK_SUCCESS) return;
+    write_cache_file("pipelines-" + info_.uuid, bytes);
+    pipeline_cache_size_ = size;
+}
+
+uint64_t Device::submit(std::span<const VkCommandBuffer> commands) {
+    const std::lock_guard lock(submit_mutex_);
+    std::vector<VkSubmitInfo> submits(commands.size(), VkSubmitInfo{VK_STRUCTURE_TYPE_SUBMIT_INFO});
+    for (size_t i = 0; i < commands.size(); ++i) {
+        submits[i].commandBufferCount = 1;
+        submits[i].pCommandBuffers = &commands[i];
+    }
+    const uint64_t value = submitted_ + 1;
+    VkTimelineSemaphoreSubmitInfo timeline{VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO};
+    timeline.signalSemaphoreValueCount = 1;
+    timeline.pSignalSemaphoreValues = &value;
+    submits.back().pNext = &timeline;
+    submits.back().signalSemaphoreCount = 1;
+    submits.back().pSignalSemaphores = &timeline_;
+    VK_CHECK(vkQueueSubmit(queue_, static_cast<uint32_t>(submits.size()), submits.data(), VK_NULL_HANDLE));
+    submitted_ = value;
+    return value;
+}
+
+void Device::wait(uint64_t value) {
+    VkSemaphoreWaitInfo info{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
+    info.semaphoreCount = 1;
+    info.pSemaphores = &timeline_;
+    info.pValues = &value;
+    VK_CHECK(vkWaitSemaphores(device_, &info, UINT64_MAX));
+}
+
+bool Device::done(uint64_t value) {
+    uint64_t reached = 0;
+    VK_CHECK(vkGetSemaphoreCounterValue(device_, timeline_, &reached));
+    return reached >= value;
+}
+
+const Pipeline& Device::pipeline(const std::string& shader, const std::vector<uint32_t>& constants) {
+    const std::lock_guard lock(pipelines_mutex_);
+    auto& slot = pipelines_[{shader, constants}];
+    if (!slot) slot = std::make_unique<Pipeline>(*this, shader, constants);
+    return *slot;
+}
+
+double Device::copy_bandwidth() {
+    if (copy_bandwidth_ > 0) return copy_bandwidth_;
+    const uint64_t bytes = 64ull << 20;
+    Buffer from(*this, bytes, Memory::device, "copy source"), to(*this, bytes, Memory::device, "copy target");
+    Commands commands(*this, false);
+    commands.copy(from, 0, to, 0, bytes);
+    commands.end();
+    wait(commands.submit()); // the first touches the pages
+    double best = 1e9;
+    for (int i = 0; i < 7; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        wait(commands.submit());
+        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    copy_bandwidth_ = 2.0 * static_cast<double>(bytes) / best;
+    return copy_bandwidth_;
+}
+
+std::vector<std::string> Device::validation_messages() const {
+    const std::lock_guard lock(messages_->mutex);
+    return messages_->texts;
+}
+
+void Device::set_name(uint64_t handle, int object_type, const std::string& name) {
+    if (!messenger_) return; // the extension that carries names is loaded with the layer
+    static const auto function = load<PFN_vkSetDebugUtilsObjectNameEXT>(instance_, "vkSetDebugUtilsObjectNameEXT");
+    VkDebugUtilsObjectNameInfoEXT info{VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT};
+    info.objectType = static_cast<VkObjectType>(object_type);
+    info.objectHandle = handle;
+    info.pObjectName = name.c_str();
+    function(device_, &info);
+}
+
+} // namespace kvasir

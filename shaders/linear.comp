@@ -1,0 +1,110 @@
+// y[t, :] = act(W x[t, :] + b) (+ y[t, :]);  gated: y[t, :] = act(W_gate x[t, :]) * (W_up x[t, :]).
+// W [d_out, d_in] in lib/weight.glsl's layout, x [n_tokens, d_in], y [n_tokens, d_out]. Gated units: Shazeer 2020,
+// equations 5 and 6.
+//
+// Matrix-vector and matrix-matrix alike: LANES lanes stand side by side over the 32 rows of a tile (each takes
+// 32 / LANES of them, of TILES tiles), and multiply each weight they have decoded with COLS tokens, whose values all
+// lanes read at one address. No shared memory and no barrier where a workgroup is LANES wide; a wider one splits d_in
+// among its groups of LANES and adds their sums at the end (a single token on a GPU, which needs more lanes in flight).
+// The tokens vary fastest over workgroups, so that a tile of weights is read from memory once and from cache after that.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#define KERNEL_LINEAR
+#include "push.h"
+#include "lib/activation.glsl"
+#include "lib/weight.glsl"
+
+layout(constant_id = 0) const uint WG_SIZE = 8;
+layout(constant_id = 1) const uint LANES = 8;
+layout(constant_id = 2) const uint TILES = 1; // gated: 2, the gate's tile and the up projection's
+layout(constant_id = 3) const uint COLS = 1;
+layout(constant_id = 4) const uint ACTIVATION = 0;
+layout(constant_id = 5) const bool GATED = false;
+layout(constant_id = 6) const bool BIAS = false;
+layout(constant_id = 7) const bool ADD = false; // to what y holds
+layout(local_size_x_id = 0) in;
+
+layout(binding = 0, std430) readonly buffer Weights { uvec4 weights[]; };
+layout(binding = 1, std430) readonly buffer Scales { uint scales[]; };
+layout(binding = 2, std430) readonly buffer X { vec4 x[]; };
+layout(binding = 3, std430) readonly buffer Bias { float bias[]; };
+layout(binding = 4, std430) buffer Y { float y[]; };
+
+const uint SPLITS = WG_SIZE / LANES;    // of d_in
+const uint LANE_ROWS = TILE / LANES;    // of one tile
+const uint ROWS = LANE_ROWS * TILES;    // of a lane
+shared float partial[SPLITS > 1 ? WG_SIZE : 1];
+
+uint first_tile() { return (gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y) * (GATED ? 1 : TILES); }
+uint tile_at(uint i) { return GATED ? first_tile() + i * n_tiles : min(first_tile() + i, n_tiles - 1); }
+uint column(uint c) { return min(gl_WorkGroupID.x * COLS + c, n_tokens - 1); }
+
+void store(uint row, uint c, float value) {
+    uint col = gl_WorkGroupID.x * COLS + c;
+    if (row >= n_rows || col >= n_tokens) return;
+    uint at = col * y_stride + first_row + row;
+    y[at] = ADD ? y[at] + value : value;
+}
+
+void main() {
+    uint lane = gl_LocalInvocationID.x % LANES, part = gl_LocalInvocationID.x / LANES;
+    if (first_tile() >= n_tiles) return; // the whole workgroup
+    float acc[ROWS][COLS];
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        [[unroll]] for (uint c = 0; c < COLS; ++c) acc[r][c] = 0.0;
+
+    for (uint chunk = part; chunk < n_chunks; chunk += SPLITS) {
+#ifdef SCALED
+        uint scale_words[ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+            scale_words[r] = scales[(tile_at(r / LANE_ROWS) * n_chunks + chunk) * TILE + lane + r % LANE_ROWS * LANES];
+#endif
+        [[unroll]] for (uint unit = 0; unit < UNITS; ++unit) {
+            [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+                uint at = ((tile_at(r / LANE_ROWS) * n_chunks + chunk) * UNITS + unit) * TILE + lane + r % LANE_ROWS * LANES;
+                uvec4 bits = weights[at];
+                vec4 w[QUADS];
+                [[unroll]] for (uint q = 0; q < QUADS; ++q) w[q] = value(bits, q);
+                [[unroll]] for (uint c = 0; c < COLS; ++c) {
+                    uint from = (x_row + column(c)) * (x_stride / 4) + (chunk * UNITS + unit) * QUADS;
+                    float sum = 0.0;
+                    [[unroll]] for (uint q = 0; q < QUADS; ++q) sum += dot(w[q], x[from + q]);
+#ifdef SCALED
+                    sum *= scale_of(scale_words[r], unit);
+#endif
+                    acc[r][c] += sum;
+                }
+            }
+        }
+    }
+
+    if (SPLITS > 1) {
+        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+            [[unroll]] for (uint c = 0; c < COLS; ++c) {
+                partial[gl_LocalInvocationID.x] = acc[r][c];
+                barrier();
+                float sum = 0.0;
+                for (uint s = 0; s < SPLITS; ++s) sum += partial[s * LANES + lane];
+                acc[r][c] = sum;
+                barrier();
+            }
+        if (part != 0) return;
+    }
+    [[unroll]] for (uint r = 0; r < (GATED ? LANE_ROWS : ROWS); ++r) {
+        uint tile = first_tile() + r / LANE_ROWS;
+        if (tile >= n_tiles) break;
+        uint row = tile * TILE + lane + r % LANE_ROWS * LANES;
+        [[unroll]] for (uint c = 0; c < COLS; ++c) {
+            float value = acc[r][c];
+            if (BIAS) value += row < n_rows ? bias[first_row + row] : 0.0;
+            value = activate(ACTIVATION, value);
+            if (GATED) {
+                float up = acc[r + LANE_ROWS][c];
+                if (BIAS) up += row < n_rows ? bias[d_out + first_row + row] : 0.0;
+                value *= up;
+            }
+            store(row, c, value);
+        }
+    }
+}

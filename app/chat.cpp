@@ -233,7 +233,6 @@ void Chat::stats(const std::string&) {
         {"device", running_.device->info().name},
         {"context", std::to_string(session.length()) + " of " + std::to_string(session.n_ctx()) + " tokens"},
         {"KV cache", mebibytes(session.kv_bytes())},
-        {"scratch", mebibytes(session.scratch_bytes())},
         {"seed", std::to_string(sampler_.seed)}};
     if (last_) {
         lines.emplace_back("last prompt", std::to_string(last_->computed) + " tokens, " +

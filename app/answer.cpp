@@ -31,7 +31,7 @@ bool run_prompt(Session& session, const AnswerRequest& request, Answer& result) 
         return interrupts() == 0;
     };
     result.reused = session.prompt(request.prompt, progress);
-    result.computed = static_cast<uint32_t>(request.prompt.size()) - result.reused;
+    result.computed = session.length() - result.reused;
     show_progress("");
     return interrupts() == 0;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -18,7 +19,10 @@ namespace kvasir {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 bool progress_shown = false;
+Clock::time_point progress_time = Clock::now(); ///< of the last line; what is over sooner shows none
 
 /// Columns that a text takes: its characters, counted by their first bytes.
 size_t width(std::string_view text) {
@@ -54,6 +58,9 @@ void notice(std::string_view line) {
 void show_progress(std::string_view line) {
     if (line.empty() && !progress_shown) return;
     if (!is_terminal(Stream::err)) return;
+    const bool too_soon = Clock::now() - progress_time < std::chrono::milliseconds(100);
+    if (!line.empty() && too_soon) return;
+    progress_time = Clock::now();
     std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(line.size()), line.data());
     progress_shown = !line.empty();
 }

@@ -20,7 +20,8 @@ void print(std::string_view text);
 /// Writes one line to standard error.
 void notice(std::string_view line);
 
-/// A line of standard error that the next one replaces; nothing where standard error is no terminal.
+/// A line of standard error that the next one replaces, ten times a second at most; "" removes it. Nothing
+/// where standard error is no terminal.
 void show_progress(std::string_view line);
 
 /// As one line of indented JSON text with a line end; bytes that are not UTF-8 become U+FFFD.

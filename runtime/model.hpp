@@ -12,7 +12,6 @@
 
 namespace kvasir {
 
-
 /// A model on a device, ready to run. Read-only after loading: sessions share it.
 struct Model {
     std::string path;

@@ -3,8 +3,8 @@
 namespace kvasir {
 
 Tuning tuning_for(const DeviceTraits& traits) {
-    // A software device runs a workgroup on one core: one subgroup, no barriers, as much arithmetic a load as registers
-    // allow. A GPU hides latency with many lanes instead.
+    // A software device runs a workgroup on one core: one subgroup, no barriers, as much arithmetic a load as
+    // registers allow. A GPU hides latency with many lanes instead.
     if (traits.software)
         return {.subgroup = traits.subgroup_arithmetic,
                 .subgroup_size = traits.subgroup,

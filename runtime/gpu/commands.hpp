@@ -17,9 +17,9 @@ struct Work {
     uint64_t bytes = 0; ///< read and written
 };
 
-/// A recorded run of dispatches that can be submitted any number of times. Each dispatch sees what the ones before it
-/// wrote, unless overlap() says that it need not. Long recordings are cut into several submits of bounded work, so that
-/// no watchdog fires.
+/// A recorded run of dispatches that can be submitted any number of times. Each dispatch sees what the ones
+/// before it wrote, unless overlap() says that it need not. Long recordings are cut into several submits of
+/// bounded work, so that no watchdog fires.
 class Commands {
   public:
     /// timed: a timestamp after every dispatch. max_macs: work of one submit (0: unbounded).
@@ -36,8 +36,8 @@ class Commands {
     /// The next dispatch does not depend on the one before it.
     void overlap() { ordered_ = false; }
 
-    /// buffers are bound in order; the push constants are one of push.h's structs. Asserts that both are what the
-    /// shader's SPIR-V declares. groups: workgroups along x, y, z.
+    /// buffers are bound in order; the push constants are one of push.h's structs. Asserts that both are what
+    /// the shader's SPIR-V declares. groups: workgroups along x, y, z.
     template <class Push>
     void dispatch(const Pipeline& pipeline, std::span<const Buffer* const> buffers, const Push& push,
                   std::array<uint32_t, 3> groups, const std::string& label, Work work) {

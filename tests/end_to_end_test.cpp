@@ -86,8 +86,10 @@ TEST_CASE("a full context ends the text and says so; a context beyond memory is 
         CHECK(object["prompt_ids"].size() + object["ids"].size() == 16);
         CHECK(end.err.find("--context") != std::string::npos);
     }
-    const Finished refused = run_kvasir(
-        {"generate", model.path, "--raw", "--prompt", "a", "--context", "16777216", "--kv", "f32"});
+    const std::string deep = model.folder / "deep.gguf";
+    write_tiny_model(deep, 64); // 16 KiB of keys and values a token: 256 GiB
+    const Finished refused =
+        run_kvasir({"generate", deep, "--raw", "--prompt", "a", "--context", "16777216", "--kv", "f32"});
     CHECK(refused.status == 1);
     CHECK(refused.out.empty());
     CHECK(refused.err.find("; try ") != std::string::npos);

@@ -175,8 +175,9 @@ std::string read_file(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void write_tiny_model(const std::string& path) {
-    const ModelSpec spec = model_shape("tiny");
+void write_tiny_model(const std::string& path, uint32_t n_layers) {
+    ModelSpec spec = model_shape("tiny");
+    spec.n_layers = n_layers;
     GgufWriter writer = random_model(spec, DType::f32);
     add_spm_vocabulary(writer, spec.n_vocab);
     writer.save(path);

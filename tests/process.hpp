@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -61,7 +62,7 @@ class Folder {
 void write_file(const std::string& path, const std::string& text);
 std::string read_file(const std::string& path);
 
-/// Writes the model "tiny" of random_model.hpp with a SentencePiece vocabulary.
-void write_tiny_model(const std::string& path);
+/// Writes the model "tiny" of random_model.hpp with a SentencePiece vocabulary, perhaps with more layers.
+void write_tiny_model(const std::string& path, uint32_t n_layers = 2);
 
 } // namespace kvasir

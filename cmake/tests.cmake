@@ -17,15 +17,13 @@ endif()
 
 add_executable(kvasir_tests ${tests_files} ${gpu_tests_files} ${tests_support_files})
 target_link_libraries(kvasir_tests
-    PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan doctest::doctest nlohmann_json::nlohmann_json)
+    PRIVATE kvasir_commands kvasir_warnings kvasir_vulkan doctest::doctest nlohmann_json::nlohmann_json)
 target_compile_definitions(kvasir_tests PRIVATE
     KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     KVASIR_LAVAPIPE_ICD="${KVASIR_LAVAPIPE_ICD}"
     KVASIR_SWIFTSHADER_ICD="${KVASIR_SWIFTSHADER_ICD}")
-if(TARGET kvasir_app)
-    add_dependencies(kvasir_tests kvasir_app)
-    target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
-endif()
+add_dependencies(kvasir_tests kvasir_app)
+target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
 
 # add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
 function(add_file_test file driver)

@@ -51,6 +51,12 @@ foreach(file IN LISTS gpu_tests_files)
     endforeach()
 endforeach()
 
+if(KVASIR_IMGUI)
+    add_executable(kvasir_imgui_test ${imgui_tests_files} tests/main.cpp)
+    target_link_libraries(kvasir_imgui_test PRIVATE imgui_window kvasir_warnings doctest::doctest)
+    add_test(NAME ${build}.imgui COMMAND kvasir_imgui_test)
+endif()
+
 # What does not depend on how the code is compiled is checked once.
 if(NOT KVASIR_SANITIZE)
     # Each header compiles alone: it includes what it uses. Built by its test, not by a plain build.

@@ -44,6 +44,7 @@ need_build_packages() {
     need g++ c++
     need glslang-tools glslangValidator
     need libvulkan-dev /usr/include/vulkan/vulkan.h
+    need xz-utils xz
     need mesa-vulkan-drivers '/usr/share/vulkan/icd.d/lvp_icd*.json'
     need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
     need libcli11-dev /usr/include/CLI/CLI.hpp
@@ -59,8 +60,13 @@ need_all_packages() { # for ./tests/run --all
     need libglfw3-dev /usr/include/GLFW/glfw3.h
 }
 
-need_fuzzer_package() { # libFuzzer is a package of its own, named after the version of the clang that is there
+need_late_packages() { # for ./tests/run --all, when clang and .deps are there
+    # libFuzzer is a package of its own, named after the version of clang.
     need "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev" "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a"
+    if [[ ! -e $deps/imgui ]]; then
+        need libimgui-dev /usr/include/imgui/imgui.h
+        need pkg-config pkg-config
+    fi
 }
 
 as_root() {
@@ -139,7 +145,7 @@ bring_old_ones() {
     mkdir -p "$root/build"
     if glslang_is_old; then bring glslang || say "going on with this system's glslang, which has no cooperative matrices"; fi
     if headers_are_old; then bring vulkan-headers || say "going on with this system's Vulkan headers"; fi
-    if imgui_is_old; then bring imgui || say "going on without Dear ImGui's sources"; fi
+    if imgui_is_old; then bring imgui || say "going on with this system's Dear ImGui"; fi
     touch "$deps/ready"
 }
 

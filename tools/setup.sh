@@ -160,14 +160,17 @@ unpack_swiftshader() {
     rm -rf "$work"
     mkdir -p "$work/deb" "$work/target" "$root/build"
     say "fetching SwiftShader"
-    (cd "$work/deb" && apt-get download chromium-common >>"$log" 2>&1) ||
-        { as_root apt-get -q update >>"$log" 2>&1; (cd "$work/deb" && apt-get download chromium-common >>"$log" 2>&1); } || return
-    dpkg -x "$work"/deb/chromium-common_*.deb "$work/deb" || return
-    cp "$work"/deb/usr/lib/chromium/{libvk_swiftshader.so,vk_swiftshader_icd.json} "$work/target/" || return
-    rm -rf "$deps/swiftshader"
-    mv "$work/target" "$deps/swiftshader"
+    {
+        (cd "$work/deb" && apt-get download chromium-common) ||
+            { as_root apt-get -q update; (cd "$work/deb" && apt-get download chromium-common); }
+    } >>"$log" 2>&1 &&
+        dpkg -x "$work"/deb/chromium-common_*.deb "$work/deb" &&
+        cp "$work"/deb/usr/lib/chromium/{libvk_swiftshader.so,vk_swiftshader_icd.json} "$work/target/" &&
+        mv "$work/target" "$deps/swiftshader" &&
+        touch "$deps/ready" # so that the builds look again at what .deps has
+    local status=$?
     rm -rf "$work"
-    touch "$deps/ready" # so that the builds look again at what .deps has
+    return $status
 }
 
 # --- builds ---
@@ -191,16 +194,17 @@ configure() {
 
 # build PRESET TARGET...: quiet when there is nothing to do; counts on a terminal; the log when it fails.
 build() {
-    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started=
+    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started= failed=
     shift
     while IFS= read -r line; do
         if [[ $line == \[* && -z $started ]]; then say "building $name (log: ${dir#"$root"/}.log)"; started=1; fi
         if [[ $line == \[* && -t 2 ]]; then printf '\r\033[K%s' "${line:0:width-1}" >&2; fi
+        if [[ $line == "ninja failed" ]]; then failed=1; fi
         printf '%s\n' "$line" >>"$dir.log"
-    done < <(ninja -C "$dir" -j "$jobs" "$@" 2>&1 </dev/null || echo "kvasir: ninja failed")
+    done < <(ninja -C "$dir" -j "$jobs" "$@" 2>&1 </dev/null || echo "ninja failed")
     if [[ $started && -t 2 ]]; then printf '\r\033[K' >&2; fi
-    if [[ $line == "kvasir: ninja failed" ]]; then
-        grep -A60 -m1 '^FAILED\|error' "$dir.log" >&2 || tail -n 60 "$dir.log" >&2
+    if [[ $failed ]]; then
+        tail -n 60 "$dir.log" >&2
         die "the build of $name failed; the whole of its output is in $dir.log"
     fi
 }

@@ -69,16 +69,15 @@ need_late_packages() { # for ./tests/run --all, when clang and .deps are there
     fi
 }
 
-as_root() {
-    if [[ $(id -u) == 0 ]]; then "$@"
-    elif command -v sudo >/dev/null; then sudo "$@"
-    else die "installing packages needs root: there is no sudo here; try, as root: apt-get install ${missing[*]}"; fi
-}
+as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
 
-# WHY: installs what need() found missing, through apt.
+# install_missing WHY: what need() found missing, through apt.
 install_missing() {
     ((${#missing[@]})) || return 0
-    command -v apt-get >/dev/null || die "$1 needs packages that Debian calls: ${missing[*]}; this system has no apt; try its own names for them"
+    command -v apt-get >/dev/null ||
+        die "$1 needs packages that Debian calls ${missing[*]}: this system has no apt; try its own names for them"
+    [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
+        die "$1 needs ${missing[*]}: there is no sudo here; try, as root, apt-get install ${missing[*]}"
     say "installing for $1: ${missing[*]}"
     mkdir -p "$root/build"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600)

@@ -14,6 +14,7 @@ function(kvasir_shader name stem)
         message(FATAL_ERROR "kvasir_shader(${name}): the name is taken; names are unique")
     endif()
     set_property(GLOBAL APPEND PROPERTY KVASIR_SHADERS ${name})
+    set_property(GLOBAL APPEND PROPERTY KVASIR_SHADER_STEMS ${stem})
 
     set(source ${PROJECT_SOURCE_DIR}/shaders/${stem}.comp)
     set(words ${PROJECT_BINARY_DIR}/shaders/${name}.inc)

@@ -71,6 +71,8 @@ if(NOT KVASIR_SANITIZE)
     add_library(kvasir_headers OBJECT EXCLUDE_FROM_ALL ${header_sources})
     target_link_libraries(kvasir_headers PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan)
     add_test(NAME ${build}.headers COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target kvasir_headers)
-    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSCRATCH=${PROJECT_BINARY_DIR}/layers
-             -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
+    get_property(stems GLOBAL PROPERTY KVASIR_SHADER_STEMS)
+    list(JOIN stems "," stems)
+    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSTEMS=${stems}
+             -DSCRATCH=${PROJECT_BINARY_DIR}/layers -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
 endif()

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by app/run, tests/run and .ci/run: what this machine lacks, and the builds. Nothing here runs when sourced.
 # Distribution packages first, and only for what is not there; then tools/pins, into .deps/, beside the system.
 # Everything speaks on standard error; standard output belongs to the program.
@@ -111,7 +112,8 @@ bring() {
             continue
         fi
         quiet "$log" tar -xf "$work/archive" -C "$work/source" --strip-components=1
-        "place_$name" "$work/source" "$work/target" && touch "$work/target/$version" || die "$name $version: cannot be put into $deps"
+        if ! "place_$name" "$work/source" "$work/target"; then die "$name $version: cannot be put into $deps"; fi
+        touch "$work/target/$version"
         rm -rf "${deps:?}/$name"
         mv "$work/target" "$deps/$name"
         rm -rf "$work"
@@ -193,7 +195,7 @@ configure() {
 
 # build PRESET TARGET...: quiet when there is nothing to do; counts on a terminal; the log when it fails.
 build() {
-    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started= failed=
+    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started='' failed=''
     shift
     while IFS= read -r line; do
         if [[ $line == \[* && -z $started ]]; then say "building $name (log: ${dir#"$root"/}.log)"; started=1; fi

@@ -49,6 +49,12 @@ foreach(file IN LISTS gpu_tests_files)
     endforeach()
 endforeach()
 
+if(KVASIR_IMGUI)
+    add_executable(kvasir_imgui_test ${imgui_tests_files} tests/main.cpp)
+    target_link_libraries(kvasir_imgui_test PRIVATE imgui_window kvasir_warnings doctest::doctest)
+    add_test(NAME ${build}.imgui COMMAND kvasir_imgui_test)
+endif()
+
 # What does not depend on how the code is compiled is checked once.
 if(NOT KVASIR_SANITIZE)
     # Each header compiles alone: it includes what it uses. Built by its test, not by a plain build.
@@ -63,6 +69,8 @@ if(NOT KVASIR_SANITIZE)
     add_library(kvasir_headers OBJECT EXCLUDE_FROM_ALL ${header_sources})
     target_link_libraries(kvasir_headers PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan)
     add_test(NAME ${build}.headers COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target kvasir_headers)
-    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSCRATCH=${PROJECT_BINARY_DIR}/layers
-             -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
+    get_property(stems GLOBAL PROPERTY KVASIR_SHADER_STEMS)
+    list(JOIN stems "," stems)
+    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSTEMS=${stems}
+             -DSCRATCH=${PROJECT_BINARY_DIR}/layers -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
 endif()

@@ -25,6 +25,10 @@ target_compile_definitions(kvasir_tests PRIVATE
 add_dependencies(kvasir_tests kvasir_app)
 target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
 
+# Seeded random models, for benchmarks beside other programs.
+add_executable(make_model tests/make_model.cpp tests/gguf_writer.cpp tests/random_model.cpp)
+target_link_libraries(make_model PRIVATE kvasir_runtime kvasir_warnings CLI11::CLI11)
+
 # add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
 function(add_file_test file driver)
     string(REGEX REPLACE "^tests/|_test|\\.cpp$" "" stem ${file})

@@ -1,3 +1,5 @@
+cmake_minimum_required(VERSION 3.25)
+
 # cmake -DROOT=REPOSITORY -DSTEMS=SHADER,... -DSCRATCH=FOLDER -P layers_test.cmake
 # shaders <- runtime <- ui <- app: a file includes only its own layer and those before it, and libraries of the window stay
 # out of what comes before the window. And every source file is in CMakeLists.txt, so that none is forgotten.

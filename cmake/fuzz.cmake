@@ -3,10 +3,12 @@
 if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "KVASIR_FUZZ: libFuzzer needs clang, and the compiler is ${CMAKE_CXX_COMPILER_ID}; try cmake --preset fuzz")
 endif()
+add_custom_target(kvasir_fuzz) # all of them, and nothing they do not link
 foreach(file IN LISTS fuzz_files)
     string(REGEX REPLACE "^tests/fuzz_(.*)\\.cpp$" "\\1" name ${file})
     add_executable(fuzz_${name} ${file})
     target_link_libraries(fuzz_${name} PRIVATE kvasir_runtime kvasir_warnings nlohmann_json::nlohmann_json)
+    add_dependencies(kvasir_fuzz fuzz_${name})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     set(corpus ${PROJECT_SOURCE_DIR}/tests/corpus/${name})
     if(NOT EXISTS ${corpus})

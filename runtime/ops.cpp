@@ -216,14 +216,14 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
         step.gpu.device().pipeline(reducing(step, std::string("attention") + suffix(cache.type())),
                                    {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position,
                                     static_cast<bool>(scratch.slopes)});
-    // What it really reads depends on the position, which a recorded step does not know: the whole cache at
-    // the most.
-    const uint64_t kv_bytes = cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size();
+    const uint64_t key_bytes = (cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size()) /
+                               (cache.table.table().size() * PageTable::page_size);
+    // A recorded step does not know its position: half the cache, for the bound on its time.
     const double macs =
         2.0 * step.n_tokens * m.n_heads * m.head_dim * cache.table.table().size() * PageTable::page_size / 2;
     step.gpu.dispatch(pipeline, buffers, push,
                       {by_position ? rows : groups_of(rows, workgroup), m.n_kv_heads, n_splits}, "attention",
-                      {macs, kv_bytes});
+                      {macs, uint64_t(step.n_tokens) * q.width * 8, key_bytes});
     if (!split) return;
     const uint32_t merge_workgroup = step.tuning.plain_workgroup;
     const push::AttentionMerge merge{m.n_heads, m.n_heads, m.head_dim, o.stride, n_splits};

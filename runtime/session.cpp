@@ -117,8 +117,7 @@ struct Session::Impl {
 
 Commands& Session::Impl::recorded(const StepKey& key) {
     if (const auto known = recordings.find(key); known != recordings.end()) return *known->second;
-    if (recordings.size() >= 64)
-        recordings.clear(); // prompts of many lengths: nothing is running here but this
+    if (recordings.size() >= 64 && running.empty()) recordings.clear(); // prompts of many lengths
     auto commands = std::make_unique<Commands>(device, options.profile, submit_macs);
     const Step s = step(*commands, key.n_tokens);
     std::vector<ProbeRequest> probes;
@@ -191,8 +190,8 @@ void Session::Impl::set_sampler(const SamplerOptions& o) {
 
 /// Keeps the device busy: the step of the sequence's last token, and those that the device feeds itself.
 void Session::Impl::submit_decode_steps() {
-    const size_t most =
-        watched.empty() ? run_ahead : 1; // a probe's rows are read before the next step replaces them
+    // A probe's rows and a profile's times are read before the next step replaces them.
+    const size_t most = watched.empty() && !options.profile ? run_ahead : 1;
     const auto ahead = static_cast<uint32_t>(std::min<size_t>(most - 1, n_ctx - length()));
     cache.table.reserve(ahead);
     cache.upload_table();

@@ -36,6 +36,8 @@ void Commands::begin_segment() {
     VK_CHECK(vkAllocateCommandBuffers(device_.vk(), &allocate, &segment));
     segments_.push_back(segment);
     VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    // a step is submitted again while it still runs
+    begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
     VK_CHECK(vkBeginCommandBuffer(segment, &begin));
     segment_macs_ = 0;
     barrier(); // after whatever was submitted before, a host write or an earlier replay included

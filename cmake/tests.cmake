@@ -17,15 +17,17 @@ endif()
 
 add_executable(kvasir_tests ${tests_files} ${gpu_tests_files} ${tests_support_files})
 target_link_libraries(kvasir_tests
-    PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan doctest::doctest nlohmann_json::nlohmann_json)
+    PRIVATE kvasir_commands kvasir_warnings kvasir_vulkan doctest::doctest nlohmann_json::nlohmann_json)
 target_compile_definitions(kvasir_tests PRIVATE
     KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     KVASIR_LAVAPIPE_ICD="${KVASIR_LAVAPIPE_ICD}"
     KVASIR_SWIFTSHADER_ICD="${KVASIR_SWIFTSHADER_ICD}")
-if(TARGET kvasir_app)
-    add_dependencies(kvasir_tests kvasir_app)
-    target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
-endif()
+add_dependencies(kvasir_tests kvasir_app)
+target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
+
+# Seeded random models, for benchmarks beside other programs.
+add_executable(make_model tests/make_model.cpp tests/gguf_writer.cpp tests/random_model.cpp)
+target_link_libraries(make_model PRIVATE kvasir_runtime kvasir_warnings CLI11::CLI11)
 
 # add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
 function(add_file_test file driver)
@@ -53,6 +55,12 @@ foreach(file IN LISTS gpu_tests_files)
     endforeach()
 endforeach()
 
+if(KVASIR_IMGUI)
+    add_executable(kvasir_imgui_test ${imgui_tests_files} tests/main.cpp)
+    target_link_libraries(kvasir_imgui_test PRIVATE imgui_window kvasir_warnings doctest::doctest)
+    add_test(NAME ${build}.imgui COMMAND kvasir_imgui_test)
+endif()
+
 # What does not depend on how the code is compiled is checked once.
 if(NOT KVASIR_SANITIZE)
     # Each header compiles alone: it includes what it uses. Built by its test, not by a plain build.
@@ -65,8 +73,11 @@ if(NOT KVASIR_SANITIZE)
         endif()
     endforeach()
     add_library(kvasir_headers OBJECT EXCLUDE_FROM_ALL ${header_sources})
-    target_link_libraries(kvasir_headers PRIVATE kvasir_runtime kvasir_warnings kvasir_vulkan)
+    target_link_libraries(kvasir_headers PRIVATE $<TARGET_PROPERTY:kvasir_tests,LINK_LIBRARIES>)
+    target_compile_definitions(kvasir_headers PRIVATE $<TARGET_PROPERTY:kvasir_tests,COMPILE_DEFINITIONS>)
     add_test(NAME ${build}.headers COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target kvasir_headers)
-    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSCRATCH=${PROJECT_BINARY_DIR}/layers
-             -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
+    get_property(stems GLOBAL PROPERTY KVASIR_SHADER_STEMS)
+    list(JOIN stems "," stems)
+    add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSTEMS=${stems}
+             -DSCRATCH=${PROJECT_BINARY_DIR}/layers -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
 endif()

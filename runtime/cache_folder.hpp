@@ -7,8 +7,8 @@
 
 namespace kvasir {
 
-/// The bytes of a file in the user's cache folder ($XDG_CACHE_HOME/kvasir, else ~/.cache/kvasir); empty where there is
-/// none or it cannot be read.
+/// The bytes of a file in the user's cache folder ($XDG_CACHE_HOME/kvasir, else ~/.cache/kvasir); empty where
+/// there is none or it cannot be read.
 std::vector<std::byte> read_cache_file(const std::string& name);
 
 /// Replaces such a file in one step (a reader sees the old or the new one). Does nothing where it cannot.

@@ -10,13 +10,14 @@
 namespace kvasir {
 namespace {
 
-/// (cos, sin) of pos * theta_i, in double: theta_i = base^(-2i / rope_dim), and linear scaling divides the position.
-/// Source: Su et al. 2021, section 3.2.2; Chen et al. 2023, equation 4.
+/// (cos, sin) of pos * theta_i, in double: theta_i = base^(-2i / rope_dim), and linear scaling divides the
+/// position. Source: Su et al. 2021, section 3.2.2; Chen et al. 2023, equation 4.
 Buffer rope_angles(Device& device, const ModelSpec& m, uint32_t n_ctx) {
     if (m.rope == Rope::none) return {};
     const uint32_t half = m.rope_dim / 2;
     std::vector<double> theta;
-    for (uint32_t i = 0; i < half; ++i) theta.push_back(std::pow(m.rope_base, -2.0 * i / m.rope_dim) / m.rope_factor);
+    for (uint32_t i = 0; i < half; ++i)
+        theta.push_back(std::pow(m.rope_base, -2.0 * i / m.rope_dim) / m.rope_factor);
     std::vector<float> angles;
     angles.reserve(uint64_t(n_ctx) * m.rope_dim);
     for (uint32_t pos = 0; pos < n_ctx; ++pos)
@@ -37,7 +38,8 @@ uint32_t attention_splits(const Tuning& tuning, uint32_t n_keys) {
     return std::clamp(n_keys / tuning.split_keys, 1u, 32u);
 }
 
-Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, uint32_t n_ctx, uint32_t n_tokens) {
+Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, uint32_t n_ctx,
+                     uint32_t n_tokens) {
     Scratch s;
     s.x = make_rows(device, n_tokens, m.d_model, "x");
     s.h = make_rows(device, n_tokens, m.d_model, "h");
@@ -55,7 +57,8 @@ Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, u
     if (const uint32_t splits = attention_splits(tuning, n_ctx); splits > 1) {
         s.attention.parts =
             Buffer(device, uint64_t(splits) * m.n_heads * m.head_dim * 4, Memory::device, "attention parts");
-        s.attention.part_stats = Buffer(device, uint64_t(splits) * m.n_heads * 8, Memory::device, "attention part stats");
+        s.attention.part_stats =
+            Buffer(device, uint64_t(splits) * m.n_heads * 8, Memory::device, "attention part stats");
     }
     s.angles = rope_angles(device, m, n_ctx);
     s.ids = Buffer(device, (uint64_t(n_ctx) + 1) * 4, Memory::host, "ids");
@@ -67,30 +70,34 @@ Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, u
 
 void forward(const Step& step, const ModelSpec& m, const Weights& w, const Scratch& s, const KvCache& cache,
              const StepExtras& extras) {
-    ops::embed(step, s.x, w.token_embedding, w.position_embedding, s.ids);          // x [n_tokens, d_model]
+    ops::embed(step, s.x, w.token_embedding, w.position_embedding, s.ids); // x [n_tokens, d_model]
     if (m.embedding_norm) ops::norm(step, s.x, s.x, w.embedding_norm, m.norm, m.norm_eps);
     for (uint32_t l = 0; l < m.n_layers; ++l) {
         const Layer& layer = w.layers[l];
         step.gpu.layer(static_cast<int>(l));
-        ops::norm(step, s.h, s.x, layer.attn_norm, m.norm, m.norm_eps);             // h [n_tokens, d_model]
-        ops::linear(step, s.qkv, layer.qkv, s.h);                                   // qkv [n_tokens, (n_heads + 2 n_kv_heads) head_dim]
+        ops::norm(step, s.h, s.x, layer.attn_norm, m.norm, m.norm_eps); // h [n_tokens, d_model]
+        ops::linear(step, s.qkv, layer.qkv, s.h); // qkv [n_tokens, (n_heads + 2 n_kv_heads) head_dim]
         if (m.qk_norm) {
             ops::norm_heads(step, s.qkv, layer.q_norm, m.norm, m.norm_eps, 0, m.n_heads, m.head_dim);
-            ops::norm_heads(step, s.qkv, layer.k_norm, m.norm, m.norm_eps, m.n_heads, m.n_kv_heads, m.head_dim);
+            ops::norm_heads(step, s.qkv, layer.k_norm, m.norm, m.norm_eps, m.n_heads, m.n_kv_heads,
+                            m.head_dim);
         }
-        ops::rope_store(step, s.q, s.qkv, s.angles, cache, l, m);                   // q [n_tokens, n_heads head_dim]; k, v -> cache
-        ops::attention(step, s.o, s.attention, s.q, cache, l, m, extras.n_splits);  // o [n_tokens, n_heads head_dim]
+        ops::rope_store(step, s.q, s.qkv, s.angles, cache, l,
+                        m); // q [n_tokens, n_heads head_dim]; k, v -> cache
+        ops::attention(step, s.o, s.attention, s.q, cache, l, m,
+                       extras.n_splits); // o [n_tokens, n_heads head_dim]
         for (const ProbeRequest& probe : extras.probes)
-            if (probe.layer == l) ops::attention_probs(step, *probe.probs, s.attention, s.q, cache, l, m, probe.n_keys);
-        if (m.parallel) {                                                           // both branches read the same x
+            if (probe.layer == l)
+                ops::attention_probs(step, *probe.probs, s.attention, s.q, cache, l, m, probe.n_keys);
+        if (m.parallel) { // both branches read the same x
             if (layer.ffn_norm) ops::norm(step, s.h, s.x, layer.ffn_norm, m.norm, m.norm_eps);
             ops::linear(step, s.x, layer.o, s.o, {.add = true});
         } else {
-            ops::linear(step, s.x, layer.o, s.o, {.add = true});                    // x += W_o o
+            ops::linear(step, s.x, layer.o, s.o, {.add = true}); // x += W_o o
             ops::norm(step, s.h, s.x, layer.ffn_norm, m.norm, m.norm_eps);
         }
-        ops::linear(step, s.up, layer.up, s.h, {.activation = m.activation});       // up [n_tokens, d_ff]
-        ops::linear(step, s.x, layer.down, s.up, {.add = true});                    // x += W_down up
+        ops::linear(step, s.up, layer.up, s.h, {.activation = m.activation}); // up [n_tokens, d_ff]
+        ops::linear(step, s.x, layer.down, s.up, {.add = true});              // x += W_down up
     }
     step.gpu.layer(-1);
     ops::norm(step, s.h, s.x, w.final_norm, m.norm, m.norm_eps);

@@ -14,7 +14,8 @@ struct Scratch {
 };
 
 /// Throws Error where the device has too little memory.
-Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, uint32_t n_ctx, uint32_t n_tokens);
+Scratch make_scratch(Device& device, const ModelSpec& m, const Tuning& tuning, uint32_t n_ctx,
+                     uint32_t n_tokens);
 
 /// How many parts a decoded token's keys are read in, for a cache of up to n_keys positions.
 uint32_t attention_splits(const Tuning& tuning, uint32_t n_keys);
@@ -29,14 +30,14 @@ struct ProbeRequest {
 
 /// What a step does beside the model itself.
 struct StepExtras {
-    uint32_t n_splits = 1;                      ///< attention_splits() of the longest sequence it will be replayed at
+    uint32_t n_splits = 1; ///< attention_splits() of the longest sequence it will be replayed at
     std::span<const ProbeRequest> probes = {};
-    const Rows* all_logits = nullptr;           ///< logits of every token, [n_tokens, n_vocab]
+    const Rows* all_logits = nullptr; ///< logits of every token, [n_tokens, n_vocab]
 };
 
-/// Records the model: logits of the step's tokens, whose ids and position are in the scratch memory, and their keys and
-/// values in the cache. Prompt and decode are the same with another n_tokens.
-/// Source: Vaswani et al. 2017, section 3, with the choices of ModelSpec.
+/// Records the model: logits of the step's tokens, whose ids and position are in the scratch memory, and
+/// their keys and values in the cache. Prompt and decode are the same with another n_tokens. Source: Vaswani
+/// et al. 2017, section 3, with the choices of ModelSpec.
 void forward(const Step& step, const ModelSpec& m, const Weights& w, const Scratch& s, const KvCache& cache,
              const StepExtras& extras = {});
 

@@ -5,7 +5,9 @@
 namespace kvasir {
 namespace {
 
-uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
+uint32_t round_up(uint32_t n, uint32_t to) {
+    return (n + to - 1) / to * to;
+}
 
 /// Bytes of one position's key (or value) of one head, without scales.
 uint64_t vector_bytes(KvType type, uint32_t head_dim) {
@@ -24,10 +26,13 @@ KvCache::KvCache(Device& device, const ModelSpec& spec, KvType type, uint32_t n_
     const uint32_t n_pages = PageTable::pages_for(n_ctx);
     const uint64_t vectors = uint64_t(n_pages) * PageTable::page_size * spec.n_kv_heads;
     const uint64_t bytes = vectors * vector_bytes(type, spec.head_dim);
-    const uint64_t scale_bytes = type == KvType::q8_0 ? vectors * 2 * round_up(spec.head_dim, 64) / 64 * 4 : 0;
+    const uint64_t scale_bytes =
+        type == KvType::q8_0 ? vectors * 2 * round_up(spec.head_dim, 64) / 64 * 4 : 0;
     for (uint32_t l = 0; l < spec.n_layers; ++l) {
-        const std::string name = "the KV cache of " + std::to_string(n_ctx) + " positions, layer " + std::to_string(l);
-        layers_.push_back({Buffer(device, bytes, Memory::device, name), Buffer(device, bytes, Memory::device, name),
+        const std::string name =
+            "the KV cache of " + std::to_string(n_ctx) + " positions, layer " + std::to_string(l);
+        layers_.push_back({Buffer(device, bytes, Memory::device, name),
+                           Buffer(device, bytes, Memory::device, name),
                            Buffer(device, scale_bytes, Memory::device, name + " scales")});
     }
     page_table_ = Buffer(device, n_pages * 4, Memory::host, "page table");

@@ -8,8 +8,8 @@
 
 namespace kvasir {
 
-/// Keys and values of all layers on the device, in pages (shaders/lib/kv.glsl has the layout); which page holds what is
-/// PageTable's to know. Only the n_kv_heads heads are stored, never repeated ones.
+/// Keys and values of all layers on the device, in pages (shaders/lib/kv.glsl has the layout); which page
+/// holds what is PageTable's to know. Only the n_kv_heads heads are stored, never repeated ones.
 class KvCache {
   public:
     /// Throws Error where the device cannot hold n_ctx positions, naming what they need.

@@ -12,7 +12,6 @@
 
 namespace kvasir {
 
-
 /// A model on a device, ready to run. Read-only after loading: sessions share it.
 struct Model {
     std::string path;
@@ -22,7 +21,10 @@ struct Model {
     Weights weights;
 };
 
-/// Reads, checks and uploads a model. Throws Error.
+/// Checks and uploads a model. Throws Error.
+Model load_model(Device& device, const ModelFile& file, const Progress& progress = {});
+
+/// As above, from a path.
 Model load_model(Device& device, const std::string& path, const Progress& progress = {});
 
 } // namespace kvasir

@@ -14,7 +14,8 @@ enum class KvType { f16, f32, q8_0 };
 /// How RoPE frequencies differ from base^(-2i/d).
 enum class RopeScaling { none, linear };
 
-/// A model's shape: orthogonal choices and numbers, nothing a family decides by name. forward() reads only this.
+/// A model's shape: orthogonal choices and numbers, nothing a family decides by name. forward() reads only
+/// this.
 struct ModelSpec {
     std::string family{}; ///< "llama"
     std::string name{};   ///< general.name, or ""
@@ -48,11 +49,12 @@ struct ModelSpec {
     uint64_t attention_parameters() const;
     /// All parameters, embeddings and norms included; a tied head counts once.
     uint64_t parameters() const;
-    /// Bytes of keys and values that one token adds to the cache, all layers; each head's are padded to whole 16-byte
-    /// words (f16, f32) or to whole blocks of 32 values in 34 bytes (q8_0).
+    /// Bytes of keys and values that one token adds to the cache, all layers; each head's are padded to whole
+    /// 16-byte words (f16, f32) or to whole blocks of 32 values in 34 bytes (q8_0).
     uint64_t kv_bytes_per_token(KvType type) const;
 
-    /// Throws Error where a number is absurd or two do not fit (n_heads not divisible by n_kv_heads: both named).
+    /// Throws Error where a number is absurd or two do not fit (n_heads not divisible by n_kv_heads: both
+    /// named).
     void validate() const;
 };
 

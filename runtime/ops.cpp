@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <string>
@@ -13,7 +12,9 @@
 namespace kvasir {
 namespace {
 
-uint32_t groups_of(uint64_t items, uint32_t size) { return static_cast<uint32_t>((items + size - 1) / size); }
+uint32_t groups_of(uint64_t items, uint32_t size) {
+    return static_cast<uint32_t>((items + size - 1) / size);
+}
 
 /// n workgroups as (x, y), because an axis may hold only 65535.
 std::array<uint32_t, 3> folded(uint32_t n, uint32_t most) {
@@ -41,14 +42,18 @@ const char* suffix(KvType type) {
     return "";
 }
 
-std::string reducing(const Step& step, const std::string& stem) { return stem + (step.tuning.subgroup ? "_subgroup" : ""); }
+std::string reducing(const Step& step, const std::string& stem) {
+    return stem + (step.tuning.subgroup ? "_subgroup" : "");
+}
 
 /// Whether a workgroup of this size is known to be one subgroup, so that it needs no barrier.
 uint32_t one_subgroup(const Step& step, uint32_t workgroup) {
     return step.tuning.subgroup && workgroup == step.tuning.subgroup_size;
 }
 
-const Buffer& or_none(const Step& step, const Buffer& buffer) { return buffer ? buffer : step.none; }
+const Buffer& or_none(const Step& step, const Buffer& buffer) {
+    return buffer ? buffer : step.none;
+}
 
 std::string shape(uint32_t rows, uint32_t columns) {
     return " [" + std::to_string(rows) + ", " + std::to_string(columns) + "]";
@@ -63,18 +68,25 @@ Rows make_rows(Device& device, uint32_t n_tokens, uint32_t width, const std::str
 
 namespace ops {
 
-void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding, const Buffer& ids) {
+void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding,
+           const Buffer& ids) {
     assert(x.width == table.d_in);
     const uint32_t workgroup = step.tuning.plain_workgroup;
     for (const LinearPart& part : table.parts) {
         const uint32_t n_chunks = padded(table.d_in) / chunk_values;
         const uint64_t units = packed_tile_bytes(part.dtype, table.d_in) / tile_rows / 16;
-        const push::Embed push{table.d_in,  n_chunks,      x.stride, part.first_row,
-                               part.n_rows, step.n_tokens, position_embedding ? 1u : 0u};
-        const std::array<const Buffer*, 6> buffers{&part.weights, &or_none(step, part.scales),
-                                                   &or_none(step, position_embedding), &ids, &step.state, &x.buffer};
-        step.gpu.dispatch(step.gpu.device().pipeline(std::string("embed") + suffix(part.dtype), {workgroup}), buffers, push,
-                          {groups_of(units, workgroup), step.n_tokens, 1}, "embed",
+        const push::Embed push{table.d_in,
+                               n_chunks,
+                               x.stride,
+                               part.first_row,
+                               part.n_rows,
+                               step.n_tokens,
+                               position_embedding ? 1u : 0u};
+        const std::array<const Buffer*, 6> buffers{
+            &part.weights, &or_none(step, part.scales), &or_none(step, position_embedding), &ids, &step.state,
+            &x.buffer};
+        step.gpu.dispatch(step.gpu.device().pipeline(std::string("embed") + suffix(part.dtype), {workgroup}),
+                          buffers, push, {groups_of(units, workgroup), step.n_tokens, 1}, "embed",
                           {0, uint64_t(step.n_tokens) * (units * 16 + x.width * 4)});
     }
 }
@@ -86,10 +98,10 @@ void dispatch_norm(const Step& step, const Rows& y, const Rows& x, const NormWei
     const uint32_t workgroup = step.tuning.row_workgroup;
     const std::array<const Buffer*, 4> buffers{&x.buffer, &w.gamma, &or_none(step, w.beta), &y.buffer};
     const auto& pipeline =
-        step.gpu.device().pipeline(reducing(step, "norm"), {workgroup, one_subgroup(step, workgroup), kind == Norm::rms,
-                                                            static_cast<bool>(w.beta)});
-    step.gpu.dispatch(pipeline, buffers, push, folded(push.n_rows, step.gpu.device().traits().max_groups), label,
-                      {3.0 * push.n_rows * push.width, uint64_t(push.n_rows) * push.width * 8});
+        step.gpu.device().pipeline(reducing(step, "norm"), {workgroup, one_subgroup(step, workgroup),
+                                                            kind == Norm::rms, static_cast<bool>(w.beta)});
+    step.gpu.dispatch(pipeline, buffers, push, folded(push.n_rows, step.gpu.device().traits().max_groups),
+                      label, {3.0 * push.n_rows * push.width, uint64_t(push.n_rows) * push.width * 8});
 }
 
 } // namespace
@@ -97,15 +109,16 @@ void dispatch_norm(const Step& step, const Rows& y, const Rows& x, const NormWei
 void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps) {
     assert(x.width == w.width && y.width == w.width);
     dispatch_norm(step, y, x, w, kind,
-                  {w.width, 1, x.stride, 0, 0, y.stride, 0, 0, step.n_tokens, static_cast<float>(eps)}, "norm");
+                  {w.width, 1, x.stride, 0, 0, y.stride, 0, 0, step.n_tokens, static_cast<float>(eps)},
+                  "norm");
 }
 
 void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind, double eps, uint32_t first,
                 uint32_t n_heads, uint32_t head_dim) {
     assert(w.width == head_dim && (first + n_heads) * head_dim <= x.width);
     dispatch_norm(step, x, x, w, kind,
-                  {head_dim, n_heads, x.stride, first * head_dim, head_dim, x.stride, first * head_dim, head_dim,
-                   step.n_tokens * n_heads, static_cast<float>(eps)},
+                  {head_dim, n_heads, x.stride, first * head_dim, head_dim, x.stride, first * head_dim,
+                   head_dim, step.n_tokens * n_heads, static_cast<float>(eps)},
                   "norm heads");
 }
 
@@ -113,7 +126,7 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
     assert(x.width == w.d_in && y.width == w.d_out && x.stride == padded(w.d_in));
     const Tuning& t = step.tuning;
     const uint32_t n_tokens = options.last_token ? 1 : step.n_tokens;
-    const uint32_t columns = std::min(t.columns, std::bit_ceil(n_tokens));
+    const uint32_t columns = n_tokens == 1 ? 1 : t.columns; // two variants to compile, whatever lengths come
     const uint32_t workgroup = columns == 1 ? t.token_workgroup : t.lanes;
     const uint32_t halves = w.gated ? 2 : 1;
     bool first_part = true;
@@ -141,13 +154,14 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
         const std::array<const Buffer*, 5> buffers{&part.weights, &or_none(step, part.scales), &x.buffer,
                                                    &or_none(step, w.bias), &y.buffer};
         const double macs = double(part.n_rows) * halves * w.d_in * n_tokens;
-        const uint64_t bytes =
-            part.weights.size() + part.scales.size() + uint64_t(n_tokens) * (x.width + uint64_t(part.n_rows)) * 4;
+        const uint64_t bytes = part.weights.size() + part.scales.size() +
+                               uint64_t(n_tokens) * (x.width + uint64_t(part.n_rows)) * 4;
         if (!first_part) step.gpu.overlap(); // parts write different rows
         first_part = false;
-        step.gpu.dispatch(step.gpu.device().pipeline(std::string("linear") + suffix(part.dtype), constants), buffers, push,
-                          {groups_of(n_tokens, columns), tile_grid[0], tile_grid[1]},
-                          std::string("linear ") + info(part.dtype).name + shape(part.n_rows * halves, w.d_in),
+        step.gpu.dispatch(step.gpu.device().pipeline(std::string("linear") + suffix(part.dtype), constants),
+                          buffers, push, {groups_of(n_tokens, columns), tile_grid[0], tile_grid[1]},
+                          std::string("linear ") + info(part.dtype).name +
+                              shape(part.n_rows * halves, w.d_in),
                           {macs, bytes});
     }
 }
@@ -157,10 +171,16 @@ void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& 
     assert(qkv.width == (m.n_heads + 2 * m.n_kv_heads) * m.head_dim && q.width == m.n_heads * m.head_dim);
     const uint32_t workgroup = step.tuning.plain_workgroup;
     const uint32_t group = cache.type() == KvType::f32 ? 4 : cache.type() == KvType::f16 ? 8 : 64;
-    const push::RopeStore push{step.n_tokens, m.n_heads, m.n_kv_heads, m.head_dim, qkv.stride, q.stride,
+    const push::RopeStore push{step.n_tokens,
+                               m.n_heads,
+                               m.n_kv_heads,
+                               m.head_dim,
+                               qkv.stride,
+                               q.stride,
                                m.rope == Rope::none ? 0 : m.rope_dim};
-    const std::array<const Buffer*, 8> buffers{&qkv.buffer, &or_none(step, angles), &cache.page_table(), &step.state,
-                                               &q.buffer,   &cache.k(layer),        &cache.v(layer),     &cache.scales(layer)};
+    const std::array<const Buffer*, 8> buffers{
+        &qkv.buffer, &or_none(step, angles), &cache.page_table(), &step.state,
+        &q.buffer,   &cache.k(layer),        &cache.v(layer),     &cache.scales(layer)};
     const auto& pipeline = step.gpu.device().pipeline(std::string("rope_store") + suffix(cache.type()),
                                                       {workgroup, m.head_dim, m.rope == Rope::halves});
     const uint32_t items = (m.n_heads + 2 * m.n_kv_heads) * groups_of(m.head_dim, group);
@@ -168,16 +188,20 @@ void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& 
                       {2.0 * step.n_tokens * qkv.width, uint64_t(step.n_tokens) * qkv.width * 8});
 }
 
-void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q, const KvCache& cache,
-               uint32_t layer, const ModelSpec& m, uint32_t n_splits) {
+void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q,
+               const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_splits) {
     assert(q.width == m.n_heads * m.head_dim && o.width == q.width && (n_splits == 1 || step.n_tokens == 1));
     const bool by_position = step.n_tokens == 1;
     const uint32_t workgroup = by_position ? step.tuning.keys_workgroup : step.tuning.rows_workgroup;
     const uint32_t rows = step.n_tokens * (m.n_heads / m.n_kv_heads); // of one KV head
-    const push::Attention push{step.n_tokens, m.n_heads,
-                               m.n_kv_heads,  q.stride,
-                               o.stride,      m.window,
-                               static_cast<float>(1 / std::sqrt(double(m.head_dim))), n_splits};
+    const push::Attention push{step.n_tokens,
+                               m.n_heads,
+                               m.n_kv_heads,
+                               q.stride,
+                               o.stride,
+                               m.window,
+                               static_cast<float>(1 / std::sqrt(double(m.head_dim))),
+                               n_splits};
     const bool split = n_splits > 1;
     const std::array<const Buffer*, 9> buffers{&q.buffer,
                                                &cache.k(layer),
@@ -188,14 +212,18 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
                                                &or_none(step, scratch.slopes),
                                                split ? &scratch.parts : &o.buffer,
                                                split ? &scratch.part_stats : &scratch.stats};
-    const auto& pipeline = step.gpu.device().pipeline(
-        reducing(step, std::string("attention") + suffix(cache.type())),
-        {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position, static_cast<bool>(scratch.slopes)});
-    // What it really reads depends on the position, which a recorded step does not know: the whole cache at the most.
-    const uint64_t kv_bytes = cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size();
-    const double macs = 2.0 * step.n_tokens * m.n_heads * m.head_dim * cache.table.table().size() * PageTable::page_size / 2;
-    step.gpu.dispatch(pipeline, buffers, push, {by_position ? rows : groups_of(rows, workgroup), m.n_kv_heads, n_splits},
-                      "attention", {macs, kv_bytes});
+    const auto& pipeline =
+        step.gpu.device().pipeline(reducing(step, std::string("attention") + suffix(cache.type())),
+                                   {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position,
+                                    static_cast<bool>(scratch.slopes)});
+    const uint64_t key_bytes = (cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size()) /
+                               (cache.table.table().size() * PageTable::page_size);
+    // A recorded step does not know its position: half the cache, for the bound on its time.
+    const double macs =
+        2.0 * step.n_tokens * m.n_heads * m.head_dim * cache.table.table().size() * PageTable::page_size / 2;
+    step.gpu.dispatch(pipeline, buffers, push,
+                      {by_position ? rows : groups_of(rows, workgroup), m.n_kv_heads, n_splits}, "attention",
+                      {macs, uint64_t(step.n_tokens) * q.width * 8, key_bytes});
     if (!split) return;
     const uint32_t merge_workgroup = step.tuning.plain_workgroup;
     const push::AttentionMerge merge{m.n_heads, m.n_heads, m.head_dim, o.stride, n_splits};
@@ -208,16 +236,20 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
                      const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_keys) {
     const uint32_t workgroup = step.tuning.plain_workgroup;
-    const push::AttentionProbs push{step.n_tokens, m.n_heads, m.n_kv_heads, q.stride, m.window,
-                                    static_cast<float>(1 / std::sqrt(double(m.head_dim))), n_keys};
+    const push::AttentionProbs push{step.n_tokens, m.n_heads,
+                                    m.n_kv_heads,  q.stride,
+                                    m.window,      static_cast<float>(1 / std::sqrt(double(m.head_dim))),
+                                    n_keys};
     const std::array<const Buffer*, 8> buffers{
-        &q.buffer,   &cache.k(layer),                &cache.scales(layer), &cache.page_table(),
-        &step.state, &or_none(step, scratch.slopes), &scratch.stats,       &probs};
-    const auto& pipeline = step.gpu.device().pipeline(std::string("attention_probs") + suffix(cache.type()),
-                                                      {workgroup, m.head_dim, static_cast<bool>(scratch.slopes)});
+        &q.buffer,           &cache.k(layer), &cache.scales(layer),
+        &cache.page_table(), &step.state,     &or_none(step, scratch.slopes),
+        &scratch.stats,      &probs};
+    const auto& pipeline =
+        step.gpu.device().pipeline(std::string("attention_probs") + suffix(cache.type()),
+                                   {workgroup, m.head_dim, static_cast<bool>(scratch.slopes)});
     const double macs = double(step.n_tokens) * m.n_heads * n_keys * m.head_dim;
-    step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup), m.n_heads, step.n_tokens}, "probe",
-                      {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
+    step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup), m.n_heads, step.n_tokens},
+                      "probe", {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
 }
 
 void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint32_t layer, const ModelSpec& m,
@@ -227,8 +259,8 @@ void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint3
     const std::array<const Buffer*, 5> buffers{&cache.k(layer), &cache.v(layer), &cache.scales(layer),
                                                &cache.page_table(), &norms};
     step.gpu.dispatch(
-        step.gpu.device().pipeline(std::string("kv_norms") + suffix(cache.type()), {workgroup, m.head_dim}), buffers,
-        push, {groups_of(n_keys, workgroup), m.n_kv_heads, 1}, "kv norms",
+        step.gpu.device().pipeline(std::string("kv_norms") + suffix(cache.type()), {workgroup, m.head_dim}),
+        buffers, push, {groups_of(n_keys, workgroup), m.n_kv_heads, 1}, "kv norms",
         {2.0 * n_keys * m.n_kv_heads * m.head_dim, cache.k(layer).size() + cache.v(layer).size()});
 }
 
@@ -239,8 +271,8 @@ void sample(const Step& step, const Rows& logits, const Buffer& penalised, const
     const push::Sample push{logits.width, step.n_tokens};
     const std::array<const Buffer*, 4> buffers{&logits.buffer, &penalised, &ids, &step.state};
     step.gpu.dispatch(
-        step.gpu.device().pipeline(reducing(step, "sample"), {workgroup, one_subgroup(step, workgroup)}), buffers, push,
-        {1, 1, 1}, "sample", {double(logits.width), uint64_t(logits.width) * 8});
+        step.gpu.device().pipeline(reducing(step, "sample"), {workgroup, one_subgroup(step, workgroup)}),
+        buffers, push, {1, 1, 1}, "sample", {double(logits.width), uint64_t(logits.width) * 8});
 }
 
 } // namespace ops

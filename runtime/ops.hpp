@@ -8,8 +8,8 @@
 
 namespace kvasir {
 
-/// Activations [n_tokens, width]: float32 rows `stride` values apart. The values between width and stride are zero and
-/// stay so: matrices read whole chunks.
+/// Activations [n_tokens, width]: float32 rows `stride` values apart. The values between width and stride are
+/// zero and stay so: matrices read whole chunks.
 struct Rows {
     Buffer buffer;
     uint32_t width = 0, stride = 0;
@@ -33,12 +33,13 @@ struct AttentionScratch {
     Buffer stats, parts, part_stats;
 };
 
-/// The equations of a model, one function each: checks shapes, picks the variant and the grid, records the dispatch.
-/// The mathematics, its source and its layout stand in shaders/<name>.comp.
+/// The equations of a model, one function each: checks shapes, picks the variant and the grid, records the
+/// dispatch. The mathematics, its source and its layout stand in shaders/<name>.comp.
 namespace ops {
 
 /// x = E[ids] (+ P[pos...]).
-void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding, const Buffer& ids);
+void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding,
+           const Buffer& ids);
 
 /// y = norm(x).
 void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps);
@@ -49,19 +50,21 @@ void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind
 
 struct LinearOptions {
     Activation activation = Activation::none;
-    bool add = false;           ///< to what y holds: the residual
-    bool last_token = false;    ///< only the step's last token, to row 0 of y
+    bool add = false;        ///< to what y holds: the residual
+    bool last_token = false; ///< only the step's last token, to row 0 of y
 };
 /// y = act(W x + b), gated y = act(W_gate x + b_gate) * (W_up x + b_up).
-void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, const LinearOptions& options = {});
+void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+            const LinearOptions& options = {});
 
 /// RoPE on q and k of qkv [n_tokens, (n_heads + 2 n_kv_heads) * head_dim]; q to `q`, k and v to the cache.
 void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& angles, const KvCache& cache,
                 uint32_t layer, const ModelSpec& m);
 
-/// o = softmax(q k^T / sqrt(head_dim) + bias) v. n_splits > 1 (one token only) shares the keys among workgroups.
-void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q, const KvCache& cache,
-               uint32_t layer, const ModelSpec& m, uint32_t n_splits);
+/// o = softmax(q k^T / sqrt(head_dim) + bias) v. n_splits > 1 (one token only) shares the keys among
+/// workgroups.
+void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q,
+               const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_splits);
 
 /// probs [n_tokens, n_heads, n_keys], from the rows' (max, sum) that attention() left.
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
@@ -71,7 +74,8 @@ void attention_probs(const Step& step, const Buffer& probs, const AttentionScrat
 void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint32_t layer, const ModelSpec& m,
               uint32_t n_keys);
 
-/// ids[pos + n_tokens] = a token chosen from logits row 0; pos += n_tokens. The options are in the state buffer.
+/// ids[pos + n_tokens] = a token chosen from logits row 0; pos += n_tokens. The options are in the state
+/// buffer.
 void sample(const Step& step, const Rows& logits, const Buffer& penalised, const Buffer& ids);
 
 } // namespace ops

@@ -8,7 +8,9 @@ namespace kvasir {
 namespace {
 
 /// Types whose blocks of 32 values are a float16 scale followed by the values' bits.
-bool scaled(DType dtype) { return info(dtype).block > 1; }
+bool scaled(DType dtype) {
+    return info(dtype).block > 1;
+}
 
 uint32_t units_a_chunk(DType dtype) {
     const DTypeInfo& type = info(dtype);
@@ -16,14 +18,15 @@ uint32_t units_a_chunk(DType dtype) {
     return static_cast<uint32_t>(chunk_values * value_bits / 128);
 }
 
-/// Q4_0 keeps value i of a block in the low four bits of byte i, and value i + 16 in the high ones; a unit has value
-/// after value (GGUF specification, block_q4_0).
+/// Q4_0 keeps value i of a block in the low four bits of byte i, and value i + 16 in the high ones; a unit
+/// has value after value (GGUF specification, block_q4_0).
 void straighten_nibbles(const std::byte* bits, std::byte* unit) {
     const auto nibble = [&](uint32_t i) {
         const auto byte = std::to_integer<uint32_t>(bits[i % 16]);
         return i < 16 ? byte & 15 : byte >> 4;
     };
-    for (uint32_t i = 0; i < 16; ++i) unit[i] = static_cast<std::byte>(nibble(2 * i) | nibble(2 * i + 1) << 4);
+    for (uint32_t i = 0; i < 16; ++i)
+        unit[i] = static_cast<std::byte>(nibble(2 * i) | nibble(2 * i + 1) << 4);
 }
 
 /// The 16 bytes of unit `index` of a row; zero beyond d_in.

@@ -16,7 +16,8 @@
 namespace kvasir {
 namespace {
 
-/// Steps that may be submitted before the host has seen the token of the first: the device never waits for the host.
+/// Steps that may be submitted before the host has seen the token of the first: the device never waits for
+/// the host.
 constexpr size_t run_ahead = 2;
 /// Keys a probe's rows are recorded for, so that one recording serves many tokens.
 constexpr uint32_t probe_key_step = 256;
@@ -63,10 +64,11 @@ struct Session::Impl {
     struct Running {
         uint64_t value;
         Commands* commands;
+        uint32_t n_keys;
     };
-    std::deque<Running> running{};       ///< decode steps in flight, the oldest yields the token after the sequence
+    std::deque<Running> running{}; ///< decode steps in flight, the oldest yields the token after the sequence
     std::optional<SamplerOptions> sampler{}; ///< of the steps in flight
-    std::optional<uint32_t> logits_pos{}; ///< the position whose logits are in scratch.logits
+    std::optional<uint32_t> logits_pos{};    ///< the position whose logits are in scratch.logits
 
     std::vector<uint32_t> watched{};
     std::vector<Buffer> probs{}; ///< a buffer a watched layer
@@ -115,13 +117,14 @@ struct Session::Impl {
 
 Commands& Session::Impl::recorded(const StepKey& key) {
     if (const auto known = recordings.find(key); known != recordings.end()) return *known->second;
-    if (recordings.size() >= 64) recordings.clear(); // prompts of many lengths: nothing is running here but this
+    if (recordings.size() >= 64 && running.empty()) recordings.clear(); // prompts of many lengths
     auto commands = std::make_unique<Commands>(device, options.profile, submit_macs);
     const Step s = step(*commands, key.n_tokens);
     std::vector<ProbeRequest> probes;
     if (key.probe_keys)
         for (size_t i = 0; i < watched.size(); ++i) probes.push_back({watched[i], &probs[i], key.probe_keys});
-    forward(s, m, model.weights, scratch, cache, {key.n_splits, probes, key.all_logits ? &all_logits : nullptr});
+    forward(s, m, model.weights, scratch, cache,
+            {key.n_splits, probes, key.all_logits ? &all_logits : nullptr});
     if (key.samples) ops::sample(s, scratch.logits, scratch.penalised, scratch.ids);
     commands->end();
     return *(recordings[key] = std::move(commands));
@@ -134,14 +137,13 @@ void Session::Impl::run_chunk(std::span<const int32_t> chunk, bool with_logits) 
     cache.upload_table();
     std::copy(chunk.begin(), chunk.end(), ids() + first);
     state().pos = first;
-    Commands& commands =
-        recorded({n, n == 1 ? attention_splits(tuning, std::bit_ceil(first + n)) : 1, probe_row_keys(first + n),
-                  with_logits, false});
+    Commands& commands = recorded({n, n == 1 ? attention_splits(tuning, std::bit_ceil(first + n)) : 1,
+                                   probe_row_keys(first + n), with_logits, false});
     const auto start = std::chrono::steady_clock::now();
     device.wait(commands.submit());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     submit_macs = std::max(1e6, commands.macs() / seconds * submit_seconds);
-    commands.read_times(profile);
+    commands.read_times(profile, first + n);
     logits_pos = first + n - 1;
     publish_rows(first, n);
 }
@@ -152,7 +154,8 @@ void Session::Impl::publish_rows(uint32_t first, uint32_t n_queries) {
     for (size_t i = 0; i < watched.size(); ++i) {
         const uint64_t n_rows = uint64_t(n_queries) * m.n_heads;
         const auto bytes = probs[i].download(0, n_rows * stride * 4);
-        AttentionRows rows{watched[i], first, n_queries, m.n_heads, n_keys, std::vector<float>(n_rows * n_keys)};
+        AttentionRows rows{watched[i], first,  n_queries,
+                           m.n_heads,  n_keys, std::vector<float>(n_rows * n_keys)};
         for (uint64_t r = 0; r < n_rows; ++r)
             std::memcpy(&rows.p[r * n_keys], bytes.data() + r * stride * 4, n_keys * 4);
         if (listener && *listener) (*listener)(rows);
@@ -161,7 +164,7 @@ void Session::Impl::publish_rows(uint32_t first, uint32_t n_queries) {
 
 void Session::Impl::finish(const Running& step_) {
     device.wait(step_.value);
-    step_.commands->read_times(profile);
+    step_.commands->read_times(profile, step_.n_keys);
 }
 
 /// Waits for the steps that run ahead; what they computed beyond the sequence is forgotten.
@@ -187,19 +190,21 @@ void Session::Impl::set_sampler(const SamplerOptions& o) {
 
 /// Keeps the device busy: the step of the sequence's last token, and those that the device feeds itself.
 void Session::Impl::submit_decode_steps() {
-    const size_t most = watched.empty() ? run_ahead : 1; // a probe's rows are read before the next step replaces them
+    // A probe's rows and a profile's times are read before the next step replaces them.
+    const size_t most = watched.empty() && !options.profile ? run_ahead : 1;
     const auto ahead = static_cast<uint32_t>(std::min<size_t>(most - 1, n_ctx - length()));
     cache.table.reserve(ahead);
     cache.upload_table();
     while (running.size() < ahead + 1) {
         const auto n_keys = length() + static_cast<uint32_t>(running.size());
-        Commands& commands =
-            recorded({1, attention_splits(tuning, std::bit_ceil(n_keys)), probe_row_keys(n_keys), false, true});
-        running.push_back({commands.submit(), &commands});
+        Commands& commands = recorded(
+            {1, attention_splits(tuning, std::bit_ceil(n_keys)), probe_row_keys(n_keys), false, true});
+        running.push_back({commands.submit(), &commands, n_keys});
     }
 }
 
-/// The token after the sequence with nothing in flight: from its last token's logits, computed again if they are gone.
+/// The token after the sequence with nothing in flight: from its last token's logits, computed again if they
+/// are gone.
 int32_t Session::Impl::sample_now(const SamplerOptions& o) {
     set_sampler(o);
     const uint32_t last = length() - 1;
@@ -211,11 +216,11 @@ int32_t Session::Impl::sample_now(const SamplerOptions& o) {
             sample_only->end();
         }
         device.wait(sample_only->submit());
-        sample_only->read_times(profile);
+        sample_only->read_times(profile, 0);
     } else {
         Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true});
         device.wait(commands.submit());
-        commands.read_times(profile);
+        commands.read_times(profile, last + 1);
         logits_pos = last;
     }
     return ids()[last + 1];
@@ -224,7 +229,8 @@ int32_t Session::Impl::sample_now(const SamplerOptions& o) {
 void Session::Impl::check_ids(std::span<const int32_t> list) const {
     for (const int32_t id : list)
         if (id < 0 || static_cast<uint32_t>(id) >= m.n_vocab)
-            throw Error("token id " + std::to_string(id), "the model has ids 0 to " + std::to_string(m.n_vocab - 1),
+            throw Error("token id " + std::to_string(id),
+                        "the model has ids 0 to " + std::to_string(m.n_vocab - 1),
                         "ids of this model's own vocabulary");
 }
 
@@ -235,8 +241,12 @@ Session::Session(Device& device, const Model& model, const SessionOptions& optio
 
 Session::~Session() = default;
 
-uint32_t Session::n_ctx() const { return impl_->n_ctx; }
-uint32_t Session::length() const { return impl_->length(); }
+uint32_t Session::n_ctx() const {
+    return impl_->n_ctx;
+}
+uint32_t Session::length() const {
+    return impl_->length();
+}
 
 uint32_t Session::prompt(std::span<const int32_t> ids, const PromptProgress& progress) {
     Impl& s = *impl_;
@@ -258,7 +268,8 @@ uint32_t Session::prompt(std::span<const int32_t> ids, const PromptProgress& pro
 
 std::optional<int32_t> Session::next(const SamplerOptions& sampler) {
     Impl& s = *impl_;
-    if (s.length() == 0) throw Error("the next token", "the sequence is empty", "a prompt of at least one token");
+    if (s.length() == 0)
+        throw Error("the next token", "the sequence is empty", "a prompt of at least one token");
     if (s.length() >= s.n_ctx) return {};
     int32_t token;
     if (!s.running.empty() && s.sampler == sampler) {
@@ -312,13 +323,15 @@ void Session::evaluate(std::span<const int32_t> ids,
     s.check_ids(ids);
     s.drop_running();
     const uint32_t most = std::min(chunk ? chunk : s.chunk_size(), s.chunk_size());
-    if (!s.all_logits.width) s.all_logits = make_rows(s.device, s.chunk_size(), s.m.n_vocab, "logits of a chunk");
+    if (!s.all_logits.width)
+        s.all_logits = make_rows(s.device, s.chunk_size(), s.m.n_vocab, "logits of a chunk");
     for (uint32_t done = 0; done < ids.size();) {
         const uint32_t n = std::min(most, static_cast<uint32_t>(ids.size()) - done);
         s.run_chunk(ids.subspan(done, n), true);
         const auto bytes = s.all_logits.buffer.download(0, uint64_t(n) * s.all_logits.stride * 4);
         const auto* rows = reinterpret_cast<const float*>(bytes.data());
-        for (uint32_t i = 0; i < n; ++i) sink(done + i, {rows + uint64_t(i) * s.all_logits.stride, s.m.n_vocab});
+        for (uint32_t i = 0; i < n; ++i)
+            sink(done + i, {rows + uint64_t(i) * s.all_logits.stride, s.m.n_vocab});
         done += n;
     }
 }
@@ -355,7 +368,9 @@ KvNorms Session::kv_norms(uint32_t layer) {
     return {s.m.n_kv_heads, n_keys, {values, values + n}, {values + n, values + 2 * n}};
 }
 
-uint64_t Session::kv_bytes() const { return impl_->cache.bytes(); }
+uint64_t Session::kv_bytes() const {
+    return impl_->cache.bytes();
+}
 
 Profile Session::take_profile() {
     impl_->drop_running();

@@ -20,8 +20,9 @@ struct SessionOptions {
     bool profile = false; ///< a timestamp around every dispatch
 };
 
-/// One running model: its KV cache, its scratch memory and its recorded steps. Used from one thread; the model it
-/// runs must outlive it. Throws Error where the device has too little memory for n_ctx, naming both sizes.
+/// One running model: its KV cache, its scratch memory and its recorded steps. Used from one thread; the
+/// model it runs must outlive it. Throws Error where the device has too little memory for n_ctx, naming both
+/// sizes.
 class Session {
   public:
     Session(Device& device, const Model& model, const SessionOptions& options);
@@ -34,12 +35,12 @@ class Session {
     using PromptProgress = std::function<bool(uint32_t done, uint32_t total)>;
 
     /// Makes ids the sequence. Pages of any earlier sequence with the same prefix are taken over; the rest is
-    /// computed in chunks. Returns the number of positions that were reused. Throws Error where ids is empty or
-    /// longer than n_ctx. Stopped by progress, the sequence is what was done.
+    /// computed in chunks. Returns the number of positions that were reused. Throws Error where ids is empty
+    /// or longer than n_ctx. Stopped by progress, the sequence is what was done.
     uint32_t prompt(std::span<const int32_t> ids, const PromptProgress& progress = {});
 
-    /// The next token after the sequence, chosen on the device. It belongs to the sequence at once (its keys and
-    /// values are computed by the following step, which already runs). Nothing where the context is full.
+    /// The next token after the sequence, chosen on the device. It belongs to the sequence at once (its keys
+    /// and values are computed by the following step, which already runs). Nothing where the context is full.
     std::optional<int32_t> next(const SamplerOptions& sampler);
 
     /// Forgets the tokens from position n on (a step that runs ahead included).
@@ -51,10 +52,10 @@ class Session {
     /// Logits [n_vocab] after the last token of the sequence.
     std::vector<float> logits();
 
-    /// Appends ids and gives the logits after each: sink(i, row [n_vocab]) in order. In chunks of `chunk` tokens (0:
-    /// as prompt() does).
-    void evaluate(std::span<const int32_t> ids, const std::function<void(uint32_t, std::span<const float>)>& sink,
-                  uint32_t chunk = 0);
+    /// Appends ids and gives the logits after each: sink(i, row [n_vocab]) in order. In chunks of `chunk`
+    /// tokens (0: as prompt() does).
+    void evaluate(std::span<const int32_t> ids,
+                  const std::function<void(uint32_t, std::span<const float>)>& sink, uint32_t chunk = 0);
 
     /// Attention rows to read from now on: of each of these layers, all heads. They do not change any result.
     void watch(std::vector<uint32_t> layers);

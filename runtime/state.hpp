@@ -4,8 +4,8 @@
 
 namespace kvasir {
 
-/// What changes from step to step, in a buffer that host and device share, so that a recorded step can be replayed.
-/// Must match shaders/lib/state.glsl.
+/// What changes from step to step, in a buffer that host and device share, so that a recorded step can be
+/// replayed. Must match shaders/lib/state.glsl.
 struct State {
     uint32_t pos = 0; ///< position of the step's first token; sample advances it
     uint32_t seed = 0;

@@ -3,15 +3,15 @@
 namespace kvasir {
 
 Tuning tuning_for(const DeviceTraits& traits) {
-    // A software device runs a workgroup on one core: one subgroup, no barriers, as much arithmetic a load as registers
-    // allow. A GPU hides latency with many lanes instead.
+    // A software device runs a workgroup on one core: one subgroup, no barriers, as much arithmetic a load as
+    // registers allow. A GPU hides latency with many lanes instead.
     if (traits.software)
         return {.subgroup = traits.subgroup_arithmetic,
                 .subgroup_size = traits.subgroup,
                 .lanes = 8,
                 .token_workgroup = 8,
                 .tiles = 2,
-                .columns = 4,
+                .columns = 8,
                 .row_workgroup = traits.subgroup,
                 .vocab_workgroup = traits.subgroup,
                 .rows_workgroup = traits.subgroup,

@@ -26,7 +26,8 @@ void add_rows(Rows& rows, const TensorInfo& tensor) {
     for (uint64_t r = 0; r < tensor.shape[0]; ++r) rows.push_back(tensor.data.data() + r * bytes);
 }
 
-/// Fills a buffer of n_tiles tiles, each `tile_bytes` long; halves of a gated part stand one behind the other.
+/// Fills a buffer of n_tiles tiles, each `tile_bytes` long; halves of a gated part stand one behind the
+/// other.
 void fill_tiles(Buffer& buffer, uint32_t n_tiles, uint64_t tile_bytes,
                 const std::function<void(uint32_t, std::byte*)>& pack) {
     buffer.upload(n_tiles * tile_bytes, tile_bytes, [&](std::byte* target, uint64_t from, uint64_t n) {
@@ -37,12 +38,13 @@ void fill_tiles(Buffer& buffer, uint32_t n_tiles, uint64_t tile_bytes,
 }
 
 /// One part: rows of one type, of each half where gated.
-LinearPart make_part(Device& device, DType dtype, uint32_t d_in, uint32_t first_row, const std::vector<Rows>& halves,
-                     const std::string& name) {
+LinearPart make_part(Device& device, DType dtype, uint32_t d_in, uint32_t first_row,
+                     const std::vector<Rows>& halves, const std::string& name) {
     const auto n_rows = static_cast<uint32_t>(halves[0].size());
     const uint32_t half_tiles = tiles_of(n_rows), n_tiles = half_tiles * static_cast<uint32_t>(halves.size());
     const uint64_t tile_bytes = packed_tile_bytes(dtype, d_in), scale_bytes = packed_scale_bytes(dtype, d_in);
-    LinearPart part{Buffer(device, n_tiles * tile_bytes, Memory::device, name), Buffer(), dtype, first_row, n_rows};
+    LinearPart part{Buffer(device, n_tiles * tile_bytes, Memory::device, name), Buffer(), dtype, first_row,
+                    n_rows};
     const auto rows_of = [&](uint32_t tile) {
         const Rows& rows = halves[tile / half_tiles];
         const uint32_t from = tile % half_tiles * tile_rows;
@@ -84,7 +86,8 @@ struct Loader {
     uint64_t total = 0, done = 0;
 
     const TensorInfo* find(Role role, uint32_t layer, bool bias = false) {
-        const bool named = std::any_of(row.names.begin(), row.names.end(), [&](auto& n) { return n.role == role; });
+        const bool named =
+            std::any_of(row.names.begin(), row.names.end(), [&](auto& n) { return n.role == role; });
         return named ? file.find(tensor_name(row, role, layer, bias)) : nullptr;
     }
     std::vector<const TensorInfo*> all(const std::vector<Role>& roles, uint32_t layer, bool bias = false) {
@@ -125,8 +128,8 @@ uint64_t Linear::bytes() const {
     return sum;
 }
 
-Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated, const std::string& name,
-                   uint64_t max_part_bytes) {
+Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
+                   const std::string& name, uint64_t max_part_bytes) {
     Linear result;
     result.d_in = static_cast<uint32_t>(tensors[0]->shape[1]);
     result.gated = gated;
@@ -164,7 +167,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
         for (uint32_t from = 0; from < n_rows;) {
             const auto n = static_cast<uint32_t>(std::min<uint64_t>(most_rows, n_rows - from));
             std::vector<Rows> halves;
-            for (const Rows& rows : run.halves) halves.emplace_back(rows.begin() + from, rows.begin() + from + n);
+            for (const Rows& rows : run.halves)
+                halves.emplace_back(rows.begin() + from, rows.begin() + from + n);
             result.parts.push_back(make_part(device, run.dtype, result.d_in, first_row + from, halves, name));
             from += n;
         }
@@ -179,17 +183,20 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     Weights w;
     w.token_embedding = load.linear({Role::token_embedding}, 0);
     if (spec.learned_positions)
-        w.position_embedding = upload_floats(device, load.all({Role::position_embedding}, 0), "position_embd");
+        w.position_embedding =
+            upload_floats(device, load.all({Role::position_embedding}, 0), "position_embd");
     w.embedding_norm = load.norm(Role::embedding_norm);
     for (uint32_t l = 0; l < spec.n_layers; ++l) {
         Layer& layer = w.layers.emplace_back();
         layer.attn_norm = load.norm(Role::attn_norm, l);
-        layer.qkv = load.linear(load.row.fused_qkv ? std::vector{Role::qkv} : std::vector{Role::q, Role::k, Role::v}, l);
+        layer.qkv = load.linear(
+            load.row.fused_qkv ? std::vector{Role::qkv} : std::vector{Role::q, Role::k, Role::v}, l);
         layer.q_norm = load.norm(Role::q_norm, l);
         layer.k_norm = load.norm(Role::k_norm, l);
         layer.o = load.linear({Role::o}, l);
         layer.ffn_norm = load.norm(Role::ffn_norm, l);
-        layer.up = load.linear(spec.gated ? std::vector{Role::gate, Role::up} : std::vector{Role::up}, l, spec.gated);
+        layer.up = load.linear(spec.gated ? std::vector{Role::gate, Role::up} : std::vector{Role::up}, l,
+                               spec.gated);
         layer.down = load.linear({Role::down}, l);
     }
     w.final_norm = load.norm(Role::final_norm);
@@ -199,13 +206,16 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
 }
 
 uint64_t Weights::bytes() const {
-    uint64_t sum = token_embedding.bytes() + position_embedding.size() + head.bytes() + final_norm.gamma.size();
+    uint64_t sum =
+        token_embedding.bytes() + position_embedding.size() + head.bytes() + final_norm.gamma.size();
     for (const Layer& layer : layers)
         sum += layer.qkv.bytes() + layer.o.bytes() + layer.up.bytes() + layer.down.bytes() +
                layer.attn_norm.gamma.size() + layer.ffn_norm.gamma.size();
     return sum;
 }
 
-uint64_t Weights::bytes_per_token() const { return bytes() - (head ? token_embedding.bytes() : 0); }
+uint64_t Weights::bytes_per_token() const {
+    return bytes() - (head ? token_embedding.bytes() : 0);
+}
 
 } // namespace kvasir

@@ -20,8 +20,8 @@ struct LinearPart {
     uint32_t first_row, n_rows;
 };
 
-/// A matrix [d_out, d_in], or, gated, two of them side by side (gate and up). Rows that follow one another are one part
-/// wherever type and size allow.
+/// A matrix [d_out, d_in], or, gated, two of them side by side (gate and up). Rows that follow one another
+/// are one part wherever type and size allow.
 struct Linear {
     uint32_t d_out = 0, d_in = 0;
     bool gated = false;
@@ -64,10 +64,10 @@ struct Weights {
 /// Uploads the tensors of a checked file.
 Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress);
 
-/// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is the gate,
-/// the second the up projection. A part's weights take at most max_part_bytes (0: what the device allows), but at least
-/// a tile.
-Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated, const std::string& name,
-                   uint64_t max_part_bytes = 0);
+/// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is
+/// the gate, the second the up projection. A part's weights take at most max_part_bytes (0: what the device
+/// allows), but at least a tile.
+Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
+                   const std::string& name, uint64_t max_part_bytes = 0);
 
 } // namespace kvasir

@@ -133,6 +133,10 @@ void GgufWriter::add_tensor(const std::string& name, std::vector<uint64_t> shape
     tensors.push_back({name, std::move(shape), info(dtype).gguf_id, encode(dtype, values)});
 }
 
+void GgufWriter::remove(const std::string& key) {
+    std::erase_if(pairs, [&](const Pair& pair) { return pair.key == key; });
+}
+
 void GgufWriter::copy_keys(const Metadata& source, const std::string& prefix) {
     for (const auto& [key, value] : source.values) {
         if (!key.starts_with(prefix)) continue;

@@ -48,6 +48,8 @@ struct GgufWriter {
     void add_tensor(const std::string& name, std::vector<uint64_t> shape, DType dtype,
                     std::span<const float> values);
 
+    void remove(const std::string& key);
+
     /// All keys of `source` that begin with prefix: integers as u32, arrays of them as i32, reals as f32.
     void copy_keys(const Metadata& source, const std::string& prefix);
 

@@ -38,7 +38,7 @@ ModelSpec through_file(const ModelSpec& spec, const std::function<void(GgufWrite
 }
 
 void set_u32(GgufWriter& writer, const std::string& key, uint32_t value) {
-    std::erase_if(writer.pairs, [&](const auto& pair) { return pair.key == key; });
+    writer.remove(key);
     writer.add_u32(key, value);
 }
 
@@ -192,7 +192,7 @@ TEST_CASE("absent keys have llama.cpp's defaults, arrays that agree are one numb
     const ModelSpec found = through_file(model_shape("llama110m"), [](W w) {
         for (const char* key : {"attention.head_count_kv", "attention.key_length", "attention.value_length",
                                 "rope.dimension_count", "rope.freq_base"})
-            std::erase_if(w.pairs, [&](const auto& pair) { return pair.key == std::string("llama.") + key; });
+            w.remove(std::string("llama.") + key);
     });
     CHECK(found.n_kv_heads == 12);
     CHECK(found.head_dim == 64);
@@ -200,8 +200,7 @@ TEST_CASE("absent keys have llama.cpp's defaults, arrays that agree are one numb
     CHECK(found.rope_base == 10000);
     const auto per_layer = [](std::vector<int32_t> values) {
         return [values](W w) {
-            std::erase_if(w.pairs,
-                          [&](const auto& pair) { return pair.key == "llama.attention.head_count_kv"; });
+            w.remove("llama.attention.head_count_kv");
             w.add_i32s("llama.attention.head_count_kv", values);
         };
     };
@@ -230,7 +229,7 @@ TEST_CASE("shapes that are absurd or do not fit are refused with their numbers")
     refused([](W w) { set_u32(w, "llama.context_length", 0); }, {"n_ctx is 0"});
     refused(
         [](W w) {
-            std::erase_if(w.pairs, [](const auto& pair) { return pair.key == "llama.attention.key_length"; });
+            w.remove("llama.attention.key_length");
             set_u32(w, "llama.attention.head_count", 6);
         },
         {"embedding_length 64", "head_count 6"});
@@ -248,12 +247,7 @@ TEST_CASE("shapes that are absurd or do not fit are refused with their numbers")
         {"\"llama.leading\"", "unknown"});
     for (const char* key : {"block_count", "context_length", "embedding_length", "feed_forward_length",
                             "attention.head_count", "attention.layer_norm_rms_epsilon", "vocab_size"})
-        refused(
-            [&](W w) {
-                std::erase_if(w.pairs,
-                              [&](const auto& pair) { return pair.key == std::string("llama.") + key; });
-            },
-            {key, "is missing"});
+        refused([&](W w) { w.remove(std::string("llama.") + key); }, {key, "is missing"});
 }
 
 TEST_CASE("what is not run is refused by name") {

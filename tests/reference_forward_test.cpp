@@ -1,4 +1,6 @@
+#include "tests/golden.hpp"
 #include "tests/reference/forward.hpp"
+#include "tests/shared_data.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -17,52 +19,10 @@
 namespace kvasir::reference {
 namespace {
 
-const std::filesystem::path data = "../shared/data";
+const std::filesystem::path data = std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared" / "data";
 
 bool have_data() {
-    const bool found = std::filesystem::exists(data / "arch");
-    if (!found) MESSAGE("skipped 1 case: no test data at ../shared/data");
-    return found;
-}
-
-Values read_logits(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    REQUIRE_MESSAGE(file, path.string());
-    std::vector<float> values(size_t(file.tellg()) / sizeof(float));
-    file.seekg(0);
-    file.read(reinterpret_cast<char*>(values.data()), std::streamsize(values.size() * sizeof(float)));
-    return Values(values.begin(), values.end());
-}
-
-std::vector<int32_t> read_ids(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    REQUIRE_MESSAGE(file, path.string());
-    return {std::istream_iterator<int32_t>(file), {}};
-}
-
-std::vector<int32_t> arch_ids(const std::string& name) {
-    const auto own = data / "arch" / (name + ".ids.txt");
-    return read_ids(std::filesystem::exists(own) ? own : data / "arch" / "ids.txt");
-}
-
-size_t argmax(View row) {
-    return size_t(std::max_element(row.begin(), row.end()) - row.begin());
-}
-
-/// Every logit within `limit` of the golden ones' root mean square, and the same best token at every
-/// position.
-void check_logits(View logits, View golden, size_t n_vocab, double limit) {
-    REQUIRE(logits.size() == golden.size());
-    double square = 0, worst = 0;
-    for (size_t i = 0; i < golden.size(); ++i) {
-        square += golden[i] * golden[i] / double(golden.size());
-        worst = std::max(worst, std::abs(logits[i] - golden[i]));
-    }
-    CHECK(worst / std::sqrt(square) < limit);
-    size_t other_best = 0;
-    for (size_t row = 0; row < golden.size(); row += n_vocab)
-        if (argmax(logits.subspan(row, n_vocab)) != argmax(golden.subspan(row, n_vocab))) ++other_best;
-    CHECK(other_best == 0);
+    return shared_data("arch", 1).has_value();
 }
 
 TEST_CASE("the reference gives the golden logits of Llama models") {
@@ -70,9 +30,9 @@ TEST_CASE("the reference gives the golden logits of Llama models") {
     for (const std::string name : {"llama-gqa", "llama-linear-rope", "llama-hd80"}) {
         CAPTURE(name);
         const Model model(read_gguf((data / "arch" / (name + ".gguf")).string()));
-        const Trace trace = forward(model, arch_ids(name));
-        check_logits(trace.logits, read_logits(data / "arch" / (name + ".logits.f32")), model.spec().n_vocab,
-                     1e-4);
+        const Trace trace = forward(model, arch_ids(data / "arch", name));
+        check_logits<double, float>(trace.logits, read_floats(data / "arch" / (name + ".logits.f32")),
+                                    model.spec().n_vocab, 1e-4);
     }
 }
 
@@ -88,8 +48,9 @@ TEST_CASE("the reference gives the golden logits of quantised models") {
         }
         const Model model(read_gguf(path.string()));
         const Trace trace = forward(model, ids);
-        check_logits(trace.logits, read_logits(data / "quant" / ("llama-256." + type + ".logits.f32")),
-                     model.spec().n_vocab, 1e-4);
+        check_logits<double, float>(trace.logits,
+                                    read_floats(data / "quant" / ("llama-256." + type + ".logits.f32")),
+                                    model.spec().n_vocab, 1e-4);
     }
 }
 
@@ -101,11 +62,11 @@ TEST_CASE("the reference follows a trained model, greedily, for 200 tokens") {
         std::ifstream file(data / "stories260K" / (name + ".json"));
         const auto golden = nlohmann::json::parse(file);
         std::vector<int32_t> ids = golden.at("ids");
-        const Values logits = read_logits(data / "stories260K" / (name + ".logits.f32"));
+        const std::vector<float> logits = read_floats(data / "stories260K" / (name + ".logits.f32"));
         const size_t n_vocab = model.spec().n_vocab, n = logits.size() / n_vocab;
         REQUIRE(n <= ids.size());
         const Trace trace = forward(model, std::span(ids).first(n));
-        check_logits(trace.logits, logits, n_vocab, 1e-4);
+        check_logits<double, float>(trace.logits, logits, n_vocab, 1e-4);
         for (size_t i = golden.at("prompt_ids").size() - 1; i + 1 < ids.size() && i < n; ++i)
             CHECK(argmax(View(trace.logits).subspan(i * n_vocab, n_vocab)) == size_t(ids[i + 1]));
     }
@@ -220,9 +181,9 @@ TEST_CASE("the reference gives the golden logits of other families: every choice
                                                                          : ".attention.layer_norm_epsilon"));
         const Architecture row{m, family.fused_qkv, gguf_names};
         REQUIRE(tensors_of(row, m).size() == file.tensors.size());
-        const Trace trace = forward(Model(file, m, row), arch_ids(family.name));
-        check_logits(trace.logits, read_logits(data / "arch" / (family.name + ".logits.f32")), m.n_vocab,
-                     1e-4);
+        const Trace trace = forward(Model(file, m, row), arch_ids(data / "arch", family.name));
+        check_logits<double, float>(trace.logits, read_floats(data / "arch" / (family.name + ".logits.f32")),
+                                    m.n_vocab, 1e-4);
     }
 }
 

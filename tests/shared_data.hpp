@@ -1,7 +1,5 @@
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <filesystem>
 #include <optional>
 
@@ -9,11 +7,6 @@ namespace kvasir {
 
 /// A folder of the optional test data beside the repository (`../shared/data`). Where it is absent: nothing,
 /// after saying how many cases that skips.
-inline std::optional<std::filesystem::path> shared_data(const char* folder, int n_cases) {
-    auto path = std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared" / "data" / folder;
-    if (std::filesystem::is_directory(path)) return path;
-    MESSAGE("skipped " << n_cases << " cases: no ../shared/data/" << folder);
-    return std::nullopt;
-}
+std::optional<std::filesystem::path> shared_data(const char* folder, int n_cases);
 
 } // namespace kvasir

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by app/run, tests/run and .ci/run: what this machine lacks, and the builds. Nothing here runs when sourced.
 # Distribution packages first, and only for what is not there; then tools/pins, into .deps/, beside the system.
 # Everything speaks on standard error; standard output belongs to the program.
@@ -44,6 +45,7 @@ need_build_packages() {
     need g++ c++
     need glslang-tools glslangValidator
     need libvulkan-dev /usr/include/vulkan/vulkan.h
+    need xz-utils xz
     need mesa-vulkan-drivers '/usr/share/vulkan/icd.d/lvp_icd*.json'
     need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
     need libcli11-dev /usr/include/CLI/CLI.hpp
@@ -59,20 +61,24 @@ need_all_packages() { # for ./tests/run --all
     need libglfw3-dev /usr/include/GLFW/glfw3.h
 }
 
-need_fuzzer_package() { # libFuzzer is a package of its own, named after the version of the clang that is there
+need_late_packages() { # for ./tests/run --all, when clang and .deps are there
+    # libFuzzer is a package of its own, named after the version of clang.
     need "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev" "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a"
+    if [[ ! -e $deps/imgui ]]; then
+        need libimgui-dev /usr/include/imgui/imgui.h
+        need pkg-config pkg-config
+    fi
 }
 
-as_root() {
-    if [[ $(id -u) == 0 ]]; then "$@"
-    elif command -v sudo >/dev/null; then sudo "$@"
-    else die "installing packages needs root: there is no sudo here; try, as root: apt-get install ${missing[*]}"; fi
-}
+as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
 
-# WHY: installs what need() found missing, through apt.
+# install_missing WHY: what need() found missing, through apt.
 install_missing() {
     ((${#missing[@]})) || return 0
-    command -v apt-get >/dev/null || die "$1 needs packages that Debian calls: ${missing[*]}; this system has no apt; try its own names for them"
+    command -v apt-get >/dev/null ||
+        die "$1 needs packages that Debian calls ${missing[*]}: this system has no apt; try its own names for them"
+    [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
+        die "$1 needs ${missing[*]}: there is no sudo here; try, as root, apt-get install ${missing[*]}"
     say "installing for $1: ${missing[*]}"
     mkdir -p "$root/build"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600)
@@ -106,7 +112,8 @@ bring() {
             continue
         fi
         quiet "$log" tar -xf "$work/archive" -C "$work/source" --strip-components=1
-        "place_$name" "$work/source" "$work/target" && touch "$work/target/$version" || die "$name $version: cannot be put into $deps"
+        if ! "place_$name" "$work/source" "$work/target"; then die "$name $version: cannot be put into $deps"; fi
+        touch "$work/target/$version"
         rm -rf "${deps:?}/$name"
         mv "$work/target" "$deps/$name"
         rm -rf "$work"
@@ -139,7 +146,7 @@ bring_old_ones() {
     mkdir -p "$root/build"
     if glslang_is_old; then bring glslang || say "going on with this system's glslang, which has no cooperative matrices"; fi
     if headers_are_old; then bring vulkan-headers || say "going on with this system's Vulkan headers"; fi
-    if imgui_is_old; then bring imgui || say "going on without Dear ImGui's sources"; fi
+    if imgui_is_old; then bring imgui || say "going on with this system's Dear ImGui"; fi
     touch "$deps/ready"
 }
 
@@ -154,14 +161,17 @@ unpack_swiftshader() {
     rm -rf "$work"
     mkdir -p "$work/deb" "$work/target" "$root/build"
     say "fetching SwiftShader"
-    (cd "$work/deb" && apt-get download chromium-common >>"$log" 2>&1) ||
-        { as_root apt-get -q update >>"$log" 2>&1; (cd "$work/deb" && apt-get download chromium-common >>"$log" 2>&1); } || return
-    dpkg -x "$work"/deb/chromium-common_*.deb "$work/deb" || return
-    cp "$work"/deb/usr/lib/chromium/{libvk_swiftshader.so,vk_swiftshader_icd.json} "$work/target/" || return
-    rm -rf "$deps/swiftshader"
-    mv "$work/target" "$deps/swiftshader"
+    {
+        (cd "$work/deb" && apt-get download chromium-common) ||
+            { as_root apt-get -q update; (cd "$work/deb" && apt-get download chromium-common); }
+    } >>"$log" 2>&1 &&
+        dpkg -x "$work"/deb/chromium-common_*.deb "$work/deb" &&
+        cp "$work"/deb/usr/lib/chromium/{libvk_swiftshader.so,vk_swiftshader_icd.json} "$work/target/" &&
+        mv "$work/target" "$deps/swiftshader" &&
+        touch "$deps/ready" # so that the builds look again at what .deps has
+    local status=$?
     rm -rf "$work"
-    touch "$deps/ready" # so that the builds look again at what .deps has
+    return $status
 }
 
 # --- builds ---
@@ -185,16 +195,17 @@ configure() {
 
 # build PRESET TARGET...: quiet when there is nothing to do; counts on a terminal; the log when it fails.
 build() {
-    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started=
+    local dir=$root/build/$1 name=$1 line width=${COLUMNS:-80} started='' failed=''
     shift
     while IFS= read -r line; do
         if [[ $line == \[* && -z $started ]]; then say "building $name (log: ${dir#"$root"/}.log)"; started=1; fi
         if [[ $line == \[* && -t 2 ]]; then printf '\r\033[K%s' "${line:0:width-1}" >&2; fi
+        if [[ $line == "ninja failed" ]]; then failed=1; fi
         printf '%s\n' "$line" >>"$dir.log"
-    done < <(ninja -C "$dir" -j "$jobs" "$@" 2>&1 </dev/null || echo "kvasir: ninja failed")
+    done < <(ninja -C "$dir" -j "$jobs" "$@" 2>&1 </dev/null || echo "ninja failed")
     if [[ $started && -t 2 ]]; then printf '\r\033[K' >&2; fi
-    if [[ $line == "kvasir: ninja failed" ]]; then
-        grep -A60 -m1 '^FAILED\|error' "$dir.log" >&2 || tail -n 60 "$dir.log" >&2
+    if [[ $failed ]]; then
+        tail -n 60 "$dir.log" >&2
         die "the build of $name failed; the whole of its output is in $dir.log"
     fi
 }

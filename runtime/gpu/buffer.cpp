@@ -10,10 +10,12 @@
 namespace kvasir {
 namespace {
 
-std::string mebibytes(uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+std::string mebibytes(uint64_t bytes) {
+    return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
 
-/// The first memory type with all of `needed`, preferring those with `preferred` too and then the larger heap; -1 where
-/// none is allowed.
+/// The first memory type with all of `needed`, preferring those with `preferred` too and then the larger
+/// heap; -1 where none is allowed.
 int memory_type(VkPhysicalDevice physical, uint32_t allowed, VkMemoryPropertyFlags needed,
                 VkMemoryPropertyFlags preferred) {
     VkPhysicalDeviceMemoryProperties memory;
@@ -40,21 +42,24 @@ Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string&
     const auto& info = device.info();
     const uint64_t limit = std::min(info.max_binding, info.max_allocation);
     if (size_ > limit)
-        throw Error("a buffer for " + name, mebibytes(size_) + ", while " + info.name + " allows " + mebibytes(limit),
+        throw Error("a buffer for " + name,
+                    mebibytes(size_) + ", while " + info.name + " allows " + mebibytes(limit),
                     "a smaller --context, --kv q8_0 or a smaller model");
     VkBufferCreateInfo create{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
     create.size = size_;
-    create.usage =
-        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    create.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                   VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     VK_CHECK(vkCreateBuffer(device.vk(), &create, nullptr, &buffer_));
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(device.vk(), buffer_, &needs);
-    const VkMemoryPropertyFlags mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags mapped =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     const bool host = memory == Memory::host || device.traits().unified;
-    const int type = memory == Memory::host
-                         ? memory_type(device.physical(), needs.memoryTypeBits, mapped, VK_MEMORY_PROPERTY_HOST_CACHED_BIT)
-                         : memory_type(device.physical(), needs.memoryTypeBits,
-                                       VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | (host ? mapped : 0), 0);
+    const int type =
+        memory == Memory::host
+            ? memory_type(device.physical(), needs.memoryTypeBits, mapped, VK_MEMORY_PROPERTY_HOST_CACHED_BIT)
+            : memory_type(device.physical(), needs.memoryTypeBits,
+                          VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | (host ? mapped : 0), 0);
     VkMemoryAllocateInfo allocate{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
     allocate.allocationSize = needs.size;
     allocate.memoryTypeIndex = static_cast<uint32_t>(type);
@@ -62,11 +67,13 @@ Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string&
                                : vkAllocateMemory(device.vk(), &allocate, nullptr, &memory_);
     if (result == VK_SUCCESS) result = vkBindBufferMemory(device.vk(), buffer_, memory_, 0);
     void* address = nullptr;
-    if (result == VK_SUCCESS && host) result = vkMapMemory(device.vk(), memory_, 0, VK_WHOLE_SIZE, 0, &address);
+    if (result == VK_SUCCESS && host)
+        result = vkMapMemory(device.vk(), memory_, 0, VK_WHOLE_SIZE, 0, &address);
     if (result != VK_SUCCESS) {
         vkDestroyBuffer(device.vk(), buffer_, nullptr);
         vkFreeMemory(device.vk(), memory_, nullptr);
-        throw Error(mebibytes(size_) + " of memory for " + name, info.name + " says " + vk_result_name(result),
+        throw Error(mebibytes(size_) + " of memory for " + name,
+                    info.name + " says " + vk_result_name(result),
                     "a smaller --context, --kv q8_0, a smaller model or another --device");
     }
     mapped_ = static_cast<std::byte*>(address);
@@ -77,7 +84,9 @@ Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string&
         upload(size_, 1, [](std::byte* target, uint64_t, uint64_t n) { std::memset(target, 0, n); });
 }
 
-Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+Buffer::Buffer(Buffer&& other) noexcept {
+    *this = std::move(other);
+}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
     std::swap(device_, other.device_);

@@ -9,15 +9,16 @@
 
 namespace kvasir {
 
-/// Where a buffer lives: device: as fast as the device can; host: mapped, written by the host and read by both.
+/// Where a buffer lives: device: as fast as the device can; host: mapped, written by the host and read by
+/// both.
 enum class Memory { device, host };
 
 /// A storage buffer with memory of its own. Move-only.
 class Buffer {
   public:
     Buffer() = default;
-    /// Zero-filled. Throws Error, naming the sizes, where it exceeds maxStorageBufferRange or what one allocation may
-    /// hold, or where the device has no room.
+    /// Zero-filled. Throws Error, naming the sizes, where it exceeds maxStorageBufferRange or what one
+    /// allocation may hold, or where the device has no room.
     Buffer(Device& device, uint64_t bytes, Memory memory, const std::string& name);
     Buffer(Buffer&& other) noexcept;
     Buffer& operator=(Buffer&& other) noexcept;
@@ -30,9 +31,9 @@ class Buffer {
     /// The mapped bytes; empty where the memory is the device's alone.
     std::span<std::byte> mapped() const { return {mapped_, mapped_ ? size_ : 0}; }
 
-    /// Fills the first `bytes` bytes: fill(target, from, n) writes the n bytes from `from` on to target, both whole
-    /// numbers of slices (the last one may be shorter). At once where the memory is mapped, else piece by piece through
-    /// a staging buffer.
+    /// Fills the first `bytes` bytes: fill(target, from, n) writes the n bytes from `from` on to target, both
+    /// whole numbers of slices (the last one may be shorter). At once where the memory is mapped, else piece
+    /// by piece through a staging buffer.
     using Fill = std::function<void(std::byte* target, uint64_t from, uint64_t n)>;
     void upload(uint64_t bytes, uint64_t slice, const Fill& fill);
     void upload(std::span<const std::byte> data);

@@ -36,6 +36,8 @@ void Commands::begin_segment() {
     VK_CHECK(vkAllocateCommandBuffers(device_.vk(), &allocate, &segment));
     segments_.push_back(segment);
     VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    // a step is submitted again while it still runs
+    begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
     VK_CHECK(vkBeginCommandBuffer(segment, &begin));
     segment_macs_ = 0;
     barrier(); // after whatever was submitted before, a host write or an earlier replay included
@@ -43,8 +45,8 @@ void Commands::begin_segment() {
 
 void Commands::barrier() {
     VkMemoryBarrier memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
-    memory.srcAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                           VK_ACCESS_TRANSFER_WRITE_BIT;
+    memory.srcAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                           VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
     memory.dstAccessMask = memory.srcAccessMask;
     const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
     vkCmdPipelineBarrier(segments_.back(), stages, stages, 0, 1, &memory, 0, nullptr, 0, nullptr);
@@ -88,14 +90,15 @@ VkDescriptorSet Commands::allocate_set(const Pipeline& pipeline) {
 }
 
 void Commands::dispatch(const Pipeline& pipeline, std::span<const Buffer* const> buffers, const void* push,
-                        uint32_t push_bytes, std::array<uint32_t, 3> groups, const std::string& label, Work work) {
+                        uint32_t push_bytes, std::array<uint32_t, 3> groups, const std::string& label,
+                        Work work) {
     assert(!ended_);
     const auto& interface = pipeline.interface();
     if (buffers.size() != interface.n_bindings || push_bytes != interface.push_bytes)
         throw Error("dispatching " + pipeline.name(),
                     std::to_string(buffers.size()) + " buffers and " + std::to_string(push_bytes) +
-                        " push bytes where its SPIR-V declares " + std::to_string(interface.n_bindings) + " and " +
-                        std::to_string(interface.push_bytes),
+                        " push bytes where its SPIR-V declares " + std::to_string(interface.n_bindings) +
+                        " and " + std::to_string(interface.push_bytes),
                     "a build from unchanged sources");
     for (const uint32_t n : groups)
         if (n == 0 || n > device_.traits().max_groups)
@@ -127,19 +130,21 @@ void Commands::dispatch(const Pipeline& pipeline, std::span<const Buffer* const>
 
     const VkCommandBuffer segment = segments_.back();
     vkCmdBindPipeline(segment, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.vk());
-    vkCmdBindDescriptorSets(segment, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout(), 0, 1, &set, 0, nullptr);
+    vkCmdBindDescriptorSets(segment, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout(), 0, 1, &set, 0,
+                            nullptr);
     vkCmdPushConstants(segment, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes, push);
     vkCmdDispatch(segment, groups[0], groups[1], groups[2]);
-    marks_.push_back({label, layer_, work.bytes});
+    marks_.push_back({label, layer_, work.bytes, work.bytes_a_key});
     if (timed_) timestamp(static_cast<uint32_t>(marks_.size()));
 }
 
-void Commands::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset, uint64_t bytes) {
+void Commands::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
+                    uint64_t bytes) {
     assert(!ended_);
     barrier();
     const VkBufferCopy region{from_offset, to_offset, bytes};
     vkCmdCopyBuffer(segments_.back(), from.vk(), to.vk(), 1, &region);
-    marks_.push_back({"copy", layer_, 2 * bytes});
+    marks_.push_back({"copy", layer_, 2 * bytes, 0});
     if (timed_) timestamp(static_cast<uint32_t>(marks_.size()));
 }
 
@@ -148,7 +153,8 @@ void Commands::end() {
     VkMemoryBarrier memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
     memory.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
     memory.dstAccessMask = VK_ACCESS_HOST_READ_BIT;
-    vkCmdPipelineBarrier(segments_.back(), VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+    vkCmdPipelineBarrier(segments_.back(),
+                         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
                          VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &memory, 0, nullptr, 0, nullptr);
     VK_CHECK(vkEndCommandBuffer(segments_.back()));
     ended_ = true;
@@ -159,25 +165,27 @@ uint64_t Commands::submit() {
     return device_.submit(segments_);
 }
 
-void Commands::read_times(Profile& profile) const {
+void Commands::read_times(Profile& profile, uint32_t n_keys) const {
     if (!timed_) return;
     std::vector<uint64_t> ticks(query_pools_.size() * queries_a_pool);
     for (size_t i = 0; i < query_pools_.size(); ++i) {
-        const size_t first = i * queries_a_pool, n = std::min<size_t>(queries_a_pool, marks_.size() + 1 - first);
-        VK_CHECK(vkGetQueryPoolResults(device_.vk(), query_pools_[i], 0, static_cast<uint32_t>(n), n * 8, &ticks[first], 8,
-                                       VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT));
+        const size_t first = i * queries_a_pool,
+                     n = std::min<size_t>(queries_a_pool, marks_.size() + 1 - first);
+        VK_CHECK(vkGetQueryPoolResults(device_.vk(), query_pools_[i], 0, static_cast<uint32_t>(n), n * 8,
+                                       &ticks[first], 8, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT));
     }
     const auto& traits = device_.traits();
     for (size_t i = 0; i < marks_.size(); ++i) {
-        const double ms =
-            static_cast<double>((ticks[i + 1] - ticks[i]) & traits.timestamp_mask) * traits.timestamp_ns * 1e-6;
+        const double ms = static_cast<double>((ticks[i + 1] - ticks[i]) & traits.timestamp_mask) *
+                          traits.timestamp_ns * 1e-6;
         auto entry = std::find_if(profile.begin(), profile.end(), [&](const ProfileEntry& known) {
             return known.layer == marks_[i].layer && known.op == marks_[i].label;
         });
-        if (entry == profile.end()) entry = profile.insert(entry, {marks_[i].label, marks_[i].layer, 0, 0, 0});
+        if (entry == profile.end())
+            entry = profile.insert(entry, {marks_[i].label, marks_[i].layer, 0, 0, 0});
         entry->count += 1;
         entry->ms += ms;
-        entry->bytes += marks_[i].bytes;
+        entry->bytes += marks_[i].bytes + marks_[i].bytes_a_key * n_keys;
     }
 }
 

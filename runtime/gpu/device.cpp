@@ -17,7 +17,8 @@ struct Device::Messages {
 
     static VKAPI_ATTR VkBool32 VKAPI_CALL receive(VkDebugUtilsMessageSeverityFlagBitsEXT,
                                                   VkDebugUtilsMessageTypeFlagsEXT,
-                                                  const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
+                                                  const VkDebugUtilsMessengerCallbackDataEXT* data,
+                                                  void* user) {
         auto& messages = *static_cast<Messages*>(user);
         const std::lock_guard lock(messages.mutex);
         messages.texts.emplace_back(data->pMessage);
@@ -27,7 +28,8 @@ struct Device::Messages {
 
 namespace {
 
-template <class Function> Function load(VkInstance instance, const char* name) {
+template <class Function>
+Function load(VkInstance instance, const char* name) {
     return reinterpret_cast<Function>(vkGetInstanceProcAddr(instance, name));
 }
 
@@ -59,8 +61,8 @@ Device::Device(const DeviceOptions& options) : messages_(std::make_unique<Messag
     } catch (...) {
         if (device_) vkDestroyDevice(device_, nullptr);
         if (messenger_)
-            load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(instance_, messenger_,
-                                                                                                    nullptr);
+            load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(
+                instance_, messenger_, nullptr);
         vkDestroyInstance(instance_, nullptr);
         throw;
     }
@@ -74,8 +76,8 @@ Device::~Device() {
     vkDestroySemaphore(device_, timeline_, nullptr);
     vkDestroyDevice(device_, nullptr);
     if (messenger_)
-        load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(instance_, messenger_,
-                                                                                                nullptr);
+        load<PFN_vkDestroyDebugUtilsMessengerEXT>(instance_, "vkDestroyDebugUtilsMessengerEXT")(
+            instance_, messenger_, nullptr);
     vkDestroyInstance(instance_, nullptr);
 }
 
@@ -85,7 +87,8 @@ void Device::create_logical_device() {
     queue.queueFamilyIndex = family_;
     queue.queueCount = 1;
     queue.pQueuePriorities = &priority;
-    // robustBufferAccess stays off: it costs on every load, and our kernels are tested with guard bands instead.
+    // robustBufferAccess stays off: it costs on every load, and our kernels are tested with guard bands
+    // instead.
     VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
     features12.timelineSemaphore = VK_TRUE;
     VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features12};
@@ -173,7 +176,8 @@ double Device::copy_bandwidth() {
     for (int i = 0; i < 7; ++i) {
         const auto start = std::chrono::steady_clock::now();
         wait(commands.submit());
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        best =
+            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     copy_bandwidth_ = 2.0 * static_cast<double>(bytes) / best;
     return copy_bandwidth_;
@@ -186,7 +190,8 @@ std::vector<std::string> Device::validation_messages() const {
 
 void Device::set_name(uint64_t handle, int object_type, const std::string& name) {
     if (!messenger_) return; // the extension that carries names is loaded with the layer
-    static const auto function = load<PFN_vkSetDebugUtilsObjectNameEXT>(instance_, "vkSetDebugUtilsObjectNameEXT");
+    static const auto function =
+        load<PFN_vkSetDebugUtilsObjectNameEXT>(instance_, "vkSetDebugUtilsObjectNameEXT");
     VkDebugUtilsObjectNameInfoEXT info{VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT};
     info.objectType = static_cast<VkObjectType>(object_type);
     info.objectHandle = handle;

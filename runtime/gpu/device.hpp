@@ -49,8 +49,9 @@ struct DeviceTraits {
 
 class Pipeline;
 
-/// A Vulkan device, complete after construction: instance, queue, pipeline cache on disk, timeline. Move nothing:
-/// everything made from it holds a reference and must go before it. submit() and wait() may be called from any thread.
+/// A Vulkan device, complete after construction: instance, queue, pipeline cache on disk, timeline. Move
+/// nothing: everything made from it holds a reference and must go before it. submit() and wait() may be
+/// called from any thread.
 class Device {
   public:
     /// Throws Error with every device and why it was refused where none fits.
@@ -68,7 +69,8 @@ class Device {
     void wait(uint64_t value);
     bool done(uint64_t value);
 
-    /// The pipeline of this shader with these specialisation constants (constant i has id i), made on first use.
+    /// The pipeline of this shader with these specialisation constants (constant i has id i), made on first
+    /// use.
     const Pipeline& pipeline(const std::string& shader, const std::vector<uint32_t>& constants);
 
     /// Bytes a second that a buffer copy of 64 MiB reads and writes, the best of several; measured once.
@@ -77,7 +79,8 @@ class Device {
     /// What the validation layer said; empty is clean.
     std::vector<std::string> validation_messages() const;
 
-    /// Writes the pipeline cache to disk where it has grown. Failing to is no error: it is only slower next time.
+    /// Writes the pipeline cache to disk where it has grown. Failing to is no error: it is only slower next
+    /// time.
     void save_pipeline_cache();
 
     void set_name(uint64_t handle, int object_type, const std::string& name);

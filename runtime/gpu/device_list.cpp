@@ -21,7 +21,8 @@ const char* type_name(VkPhysicalDeviceType type) {
 }
 
 int rank(const DeviceInfo& info) {
-    static const std::array<const char*, 5> order{"discrete GPU", "integrated GPU", "virtual GPU", "software", "other"};
+    static const std::array<const char*, 5> order{"discrete GPU", "integrated GPU", "virtual GPU", "software",
+                                                  "other"};
     const auto found = std::find_if(order.begin(), order.end(), [&](auto name) { return info.type == name; });
     return static_cast<int>(found - order.begin());
 }
@@ -37,11 +38,13 @@ std::string hex(const uint8_t* bytes, size_t n) {
 }
 
 std::string api_version(uint32_t version) {
-    return std::to_string(VK_API_VERSION_MAJOR(version)) + "." + std::to_string(VK_API_VERSION_MINOR(version)) + "." +
+    return std::to_string(VK_API_VERSION_MAJOR(version)) + "." +
+           std::to_string(VK_API_VERSION_MINOR(version)) + "." +
            std::to_string(VK_API_VERSION_PATCH(version));
 }
 
-/// The family to compute on: one without graphics where there is one, because it does not wait behind the desktop.
+/// The family to compute on: one without graphics where there is one, because it does not wait behind the
+/// desktop.
 int compute_family(VkPhysicalDevice device, uint32_t& timestamp_bits) {
     uint32_t n = 0;
     vkGetPhysicalDeviceQueueFamilyProperties(device, &n, nullptr);
@@ -68,29 +71,32 @@ void read_memory(VkPhysicalDevice handle, PhysicalDevice& device) {
         const auto& type = memory.memoryTypes[i];
         const auto all = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                          VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-        // A small host-visible window into a discrete GPU's memory is slower than its own heap: only a heap that holds
-        // nearly all of it counts as unified.
-        if ((type.propertyFlags & all) == all && memory.memoryHeaps[type.heapIndex].size >= device.info.memory / 10 * 9 &&
+        // A small host-visible window into a discrete GPU's memory is slower than its own heap: only a heap
+        // that holds nearly all of it counts as unified.
+        if ((type.propertyFlags & all) == all &&
+            memory.memoryHeaps[type.heapIndex].size >= device.info.memory / 10 * 9 &&
             device.info.type != "discrete GPU")
             device.traits.unified = true;
     }
 }
 
-std::string why_not(const VkPhysicalDeviceProperties& properties, const VkPhysicalDeviceVulkan12Features& features,
-                    int family) {
+std::string why_not(const VkPhysicalDeviceProperties& properties,
+                    const VkPhysicalDeviceVulkan12Features& features, int family) {
     if (properties.apiVersion < VK_API_VERSION_1_2)
         return "has Vulkan " + api_version(properties.apiVersion) + "; 1.2 is needed";
     if (family < 0) return "has no compute queue";
     if (!features.timelineSemaphore) return "has no timeline semaphores";
-    if (properties.limits.maxComputeWorkGroupInvocations < 128) return "runs fewer than 128 invocations a workgroup";
+    if (properties.limits.maxComputeWorkGroupInvocations < 128)
+        return "runs fewer than 128 invocations a workgroup";
     return "";
 }
 
 PhysicalDevice describe(VkPhysicalDevice handle, uint32_t index) {
     VkPhysicalDeviceSubgroupProperties subgroup{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
-    VkPhysicalDeviceMaintenance3Properties maintenance{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
-                                                       &subgroup};
-    VkPhysicalDeviceDriverProperties driver{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, &maintenance};
+    VkPhysicalDeviceMaintenance3Properties maintenance{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, &subgroup};
+    VkPhysicalDeviceDriverProperties driver{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
+                                            &maintenance};
     VkPhysicalDeviceIDProperties ids{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, &driver};
     VkPhysicalDeviceProperties2 properties2{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &ids};
     VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
@@ -129,8 +135,9 @@ PhysicalDevice describe(VkPhysicalDevice handle, uint32_t index) {
     traits.subgroup_fixed = traits.software; // both software drivers have one size only
     traits.subgroup_arithmetic = (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) &&
                                  (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT);
-    traits.max_groups = std::min({plain.limits.maxComputeWorkGroupCount[0], plain.limits.maxComputeWorkGroupCount[1],
-                                  plain.limits.maxComputeWorkGroupCount[2]});
+    traits.max_groups =
+        std::min({plain.limits.maxComputeWorkGroupCount[0], plain.limits.maxComputeWorkGroupCount[1],
+                  plain.limits.maxComputeWorkGroupCount[2]});
     if (timestamp_bits > 0) {
         traits.timestamp_ns = static_cast<double>(plain.limits.timestampPeriod);
         traits.timestamp_mask = timestamp_bits >= 64 ? ~0ull : (1ull << timestamp_bits) - 1;
@@ -200,8 +207,9 @@ VkInstance create_instance(bool validation) {
     VkInstance instance = nullptr;
     const VkResult result = vkCreateInstance(&create, nullptr, &instance);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-        throw Error("looking for a Vulkan device", "no Vulkan driver on this machine",
-                    "installing one: mesa-vulkan-drivers has one for every machine (under WSL2 it is the only one)");
+        throw Error(
+            "looking for a Vulkan device", "no Vulkan driver on this machine",
+            "installing one: mesa-vulkan-drivers has one for every machine (under WSL2 it is the only one)");
     VK_CHECK(result);
     return instance;
 }
@@ -228,11 +236,14 @@ size_t choose(const std::vector<PhysicalDevice>& devices, const std::string& wan
         if (match) matches.push_back(i);
     }
     if (matches.empty())
-        throw Error(asked, "this machine has " + listing(devices), "one of these, by number or part of its name");
+        throw Error(asked, "this machine has " + listing(devices),
+                    "one of these, by number or part of its name");
     if (matches.size() > 1 && wanted != std::to_string(devices[matches[0]].info.index))
-        throw Error(asked, std::to_string(matches.size()) + " devices are called so: " + listing(devices), "its number");
+        throw Error(asked, std::to_string(matches.size()) + " devices are called so: " + listing(devices),
+                    "its number");
     if (!devices[matches[0]].info.usable)
-        throw Error(asked, devices[matches[0]].info.name + " " + devices[matches[0]].info.reason, "another device");
+        throw Error(asked, devices[matches[0]].info.name + " " + devices[matches[0]].info.reason,
+                    "another device");
     return matches[0];
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-/// Vulkan's handle types without vulkan.h, so that only runtime/gpu includes it. On 64-bit systems every handle is a
-/// pointer to an opaque struct and these are the header's own typedefs (Vulkan specification, "Object Model").
+/// Vulkan's handle types without vulkan.h, so that only runtime/gpu includes it. On 64-bit systems every
+/// handle is a pointer to an opaque struct and these are the header's own typedefs (Vulkan specification,
+/// "Object Model").
 static_assert(sizeof(void*) == 8, "Kvasir is for 64-bit systems");
 
 typedef struct VkInstance_T* VkInstance;

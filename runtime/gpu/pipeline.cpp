@@ -10,7 +10,13 @@ namespace kvasir {
 namespace {
 
 // The few words of SPIR-V that describe an interface (SPIR-V specification, sections 3.32 and 3.7).
-enum : uint32_t { op_type_struct = 30, op_type_pointer = 32, op_variable = 59, op_decorate = 71, op_member_decorate = 72 };
+enum : uint32_t {
+    op_type_struct = 30,
+    op_type_pointer = 32,
+    op_variable = 59,
+    op_decorate = 71,
+    op_member_decorate = 72
+};
 enum : uint32_t { storage_push_constant = 9, storage_storage_buffer = 12 };
 enum : uint32_t { decoration_spec_id = 1, decoration_binding = 33, decoration_offset = 35 };
 
@@ -52,8 +58,9 @@ Pipeline::Pipeline(Device& device, const std::string& shader, const std::vector<
     const auto code = find_shader(shader);
     interface_ = reflect(shader, code);
     if (interface_.n_constants != constants.size())
-        throw Error("shader " + shader, std::to_string(constants.size()) + " specialisation constants for " +
-                                            std::to_string(interface_.n_constants),
+        throw Error("shader " + shader,
+                    std::to_string(constants.size()) + " specialisation constants for " +
+                        std::to_string(interface_.n_constants),
                     "a build from unchanged sources");
 
     std::vector<VkDescriptorSetLayoutBinding> bindings(interface_.n_bindings);
@@ -83,8 +90,13 @@ Pipeline::Pipeline(Device& device, const std::string& shader, const std::vector<
     const VkSpecializationInfo specialization{static_cast<uint32_t>(entries.size()), entries.data(),
                                               constants.size() * 4, constants.data()};
     VkComputePipelineCreateInfo create{VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO};
-    create.stage = {VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, nullptr, 0, VK_SHADER_STAGE_COMPUTE_BIT, module,
-                    "main", &specialization};
+    create.stage = {VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                    nullptr,
+                    0,
+                    VK_SHADER_STAGE_COMPUTE_BIT,
+                    module,
+                    "main",
+                    &specialization};
     create.layout = layout_;
     const VkResult result =
         vkCreateComputePipelines(device.vk(), device.pipeline_cache(), 1, &create, nullptr, &pipeline_);

@@ -25,10 +25,12 @@ namespace {
 const char* what_to_try(VkResult result) {
     switch (result) {
     case VK_ERROR_OUT_OF_HOST_MEMORY:
-    case VK_ERROR_OUT_OF_DEVICE_MEMORY: return "a smaller --context, --kv q8_0, a smaller model or another --device";
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+        return "a smaller --context, --kv q8_0, a smaller model or another --device";
     case VK_ERROR_DEVICE_LOST: return "again; if it comes back, another --device or a newer driver";
     case VK_ERROR_LAYER_NOT_PRESENT: return "installing the Vulkan validation layers";
-    case VK_ERROR_INCOMPATIBLE_DRIVER: return "installing a Vulkan driver (mesa-vulkan-drivers has one for every machine)";
+    case VK_ERROR_INCOMPATIBLE_DRIVER:
+        return "installing a Vulkan driver (mesa-vulkan-drivers has one for every machine)";
     default: return "another --device or a newer driver";
     }
 }

@@ -86,6 +86,9 @@ void BpeCodec::read_merges(const Metadata& metadata) {
         // A text that a user wrote must never become a control token.
         if (vocabulary_.is(id, TokenType::control) || vocabulary_.is(id, TokenType::unknown))
             refuse("makes a control token");
+        // Their labels are text as it stands, which is found before merging; one spelt in byte characters is
+        // not that.
+        if (vocabulary_.is(id, TokenType::user_defined)) continue;
         merges_.add(left_id, right_id, {static_cast<uint32_t>(i), id}); // of two equal lines the first counts
     }
 }

@@ -54,6 +54,15 @@ struct Tokenizer::Impl {
         return static_cast<std::size_t>(id);
     }
 
+    /// Whether the text after this token is encoded as one that begins anew. Tokens that are found in the
+    /// text as they are written are such; one whose label has U+2581 is not written so, and is merged like
+    /// any piece.
+    bool breaks(int32_t id) const {
+        if (vocabulary.is(id, TokenType::control)) return true;
+        const std::string& label = vocabulary.labels[static_cast<std::size_t>(id)];
+        return vocabulary.is(id, TokenType::user_defined) && label.find("\xE2\x96\x81") == std::string::npos;
+    }
+
     std::string piece(int32_t id) const {
         const TokenType type = vocabulary.types[checked(id)];
         if (type == TokenType::control) return "";
@@ -94,12 +103,11 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
     bool after_break = true;
     for (const int32_t id : ids) {
         const std::string piece = impl_->piece(id);
-        const TokenType type = impl_->vocabulary.types[static_cast<std::size_t>(id)];
-        const bool special = type == TokenType::control || type == TokenType::user_defined;
+        const bool breaks = impl_->breaks(id);
         const bool put_before =
-            after_break && !special && impl_->codec->space_after_break() && piece.starts_with(' ');
+            after_break && !breaks && impl_->codec->space_after_break() && piece.starts_with(' ');
         text.append(piece, put_before ? 1 : 0);
-        after_break = special;
+        after_break = breaks;
     }
     return text;
 }

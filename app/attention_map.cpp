@@ -1,0 +1,151 @@
+#include "app/attention_map.hpp"
+
+#include "runtime/error.hpp"
+
+#include <nlohmann/json.hpp>
+#include <stb_image_write.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+namespace kvasir {
+
+namespace {
+
+using Colour = std::array<uint8_t, 3>;
+
+static_assert(std::endian::native == std::endian::little, "npy files are written as '<f4'");
+
+constexpr Colour masked{232, 232, 236}, gap{255, 255, 255};
+
+/// Viridis (van der Walt and Smith, CC0) at nine equal steps, linear between them: perceptually uniform, and
+/// its lightness rises throughout, so it also reads in grey.
+Colour viridis(float value) {
+    constexpr std::array<Colour, 9> steps{{{68, 1, 84},
+                                           {71, 45, 123},
+                                           {59, 82, 139},
+                                           {44, 114, 142},
+                                           {33, 145, 140},
+                                           {40, 174, 128},
+                                           {94, 201, 98},
+                                           {173, 220, 48},
+                                           {253, 231, 37}}};
+    const float x = std::clamp(value, 0.0f, 1.0f) * (steps.size() - 1);
+    const auto i = std::min(static_cast<size_t>(x), steps.size() - 2);
+    const float t = x - static_cast<float>(i);
+    Colour colour;
+    for (size_t c = 0; c < 3; ++c)
+        colour[c] = static_cast<uint8_t>(std::lround(steps[i][c] * (1 - t) + steps[i + 1][c] * t));
+    return colour;
+}
+
+/// Where the heads' squares lie: `columns` a row, cells of `scale` pixels, `gap` pixels between them.
+struct Grid {
+    size_t columns, rows, scale, square, space;
+
+    Grid(size_t n_heads, size_t n) {
+        columns = static_cast<size_t>(std::ceil(std::sqrt(static_cast<double>(n_heads))));
+        rows = (n_heads + columns - 1) / columns;
+        scale = std::max<size_t>(1, (512 + columns * n - 1) / (columns * n));
+        square = scale * n;
+        space = columns > 1 ? 4 : 0;
+    }
+    size_t side(size_t count) const { return count * square + (count - 1) * space; }
+};
+
+} // namespace
+
+void write_png(OutputFile& file, const AttentionMap& map) {
+    const size_t n = map.n();
+    const Grid grid(map.heads.size(), n);
+    const size_t width = grid.side(grid.columns), height = grid.side(grid.rows);
+    if (std::max(width, height) > 16384)
+        throw Error("drawing " + std::to_string(map.heads.size()) + " maps of " + std::to_string(n) +
+                        " tokens",
+                    "the picture would have " + std::to_string(width) + " x " + std::to_string(height) +
+                        " pixels, at most 16384 a side fit",
+                    "one --head, a shorter prompt or --out FILE.npy");
+    const float most = std::max(*std::max_element(map.p.begin(), map.p.end()), 1e-9f);
+    std::vector<Colour> pixels(width * height, gap);
+    for (size_t h = 0; h < map.heads.size(); ++h) {
+        const size_t left = h % grid.columns * (grid.square + grid.space),
+                     top = h / grid.columns * (grid.square + grid.space);
+        for (size_t y = 0; y < grid.square; ++y)
+            for (size_t x = 0; x < grid.square; ++x) {
+                const size_t query = y / grid.scale, key = x / grid.scale;
+                pixels[(top + y) * width + left + x] =
+                    key > query ? masked : viridis(map.row(h, query)[key] / most);
+            }
+    }
+    auto write = [](void* to, void* data, int size) {
+        static_cast<OutputFile*>(to)->write(data, static_cast<size_t>(size));
+    };
+    stbi_write_png_to_func(write, &file, static_cast<int>(width), static_cast<int>(height), 3, pixels.data(),
+                           static_cast<int>(width * 3));
+}
+
+void write_npy(OutputFile& file, const AttentionMap& map) {
+    const std::string n = std::to_string(map.n());
+    const std::string shape =
+        map.heads.size() == 1 ? n + ", " + n : std::to_string(map.heads.size()) + ", " + n + ", " + n;
+    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
+    constexpr size_t preamble =
+        10; // magic, version, length; with the header a multiple of 64, ended by a new line
+    header.append(63 - (preamble + header.size()) % 64, ' ');
+    header += '\n';
+    file.write(std::string_view("\x93NUMPY\x01\x00", 8));
+    const char length[2] = {static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+    file.write(length, 2);
+    file.write(header);
+    file.write(map.p.data(), map.p.size() * sizeof(float));
+}
+
+void write_json(OutputFile& file, const AttentionMap& map) {
+    const nlohmann::json head{
+        {"layer", map.layer}, {"heads", map.heads}, {"ids", map.ids}, {"tokens", map.tokens}};
+    std::string text = to_text(head);
+    text.resize(text.size() -
+                2); // the rows are written one by one: as one value they would take ten times the memory
+    file.write(text + ",\"rows\":[");
+    for (size_t h = 0; h < map.heads.size(); ++h) {
+        file.write(h ? ",[" : "[");
+        for (size_t q = 0; q < map.n(); ++q) {
+            std::vector<double> row;
+            for (size_t j = 0; j < map.n(); ++j) row.push_back(shortest(map.row(h, q)[j]));
+            file.write((q ? "," : "") + nlohmann::json(row).dump());
+        }
+        file.write("]");
+    }
+    file.write("]}\n");
+}
+
+std::string strongest_keys(const AttentionMap& map) {
+    constexpr size_t shown = 4;
+    std::string text;
+    for (size_t h = 0; h < map.heads.size(); ++h) {
+        std::vector<std::vector<std::string>> rows;
+        for (size_t q = 0; q < map.n(); ++q) {
+            std::vector<size_t> keys(q + 1);
+            std::iota(keys.begin(), keys.end(), size_t{0});
+            const float* p = map.row(h, q);
+            const auto end = keys.begin() + static_cast<ptrdiff_t>(std::min(shown, keys.size()));
+            std::partial_sort(keys.begin(), end, keys.end(),
+                              [p](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
+            std::vector<std::string> row{std::to_string(q), one_line(map.tokens[q])};
+            for (auto key = keys.begin(); key != end; ++key) {
+                row.push_back(fixed(p[*key], 3));
+                row.push_back(std::to_string(*key) + ":" + one_line(map.tokens[*key]));
+            }
+            rows.push_back(std::move(row));
+        }
+        text += (h ? "\n" : "") +
+                ("layer " + std::to_string(map.layer) + " head " + std::to_string(map.heads[h])) +
+                ": each query with its strongest keys\n" + table(rows);
+    }
+    return text;
+}
+
+} // namespace kvasir

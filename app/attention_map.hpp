@@ -1,0 +1,39 @@
+#pragma once
+
+#include "app/output.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kvasir {
+
+/// Attention probabilities of some heads of one layer over a whole prompt: p[(h * n + q) * n + j], where j <=
+/// q.
+struct AttentionMap {
+    uint32_t layer = 0;
+    std::vector<uint32_t> heads;
+    std::vector<int32_t> ids;        ///< of the n tokens
+    std::vector<std::string> tokens; ///< their labels
+    std::vector<float> p;
+
+    size_t n() const { return tokens.size(); }
+    const float* row(size_t head, size_t query) const { return p.data() + (head * n() + query) * n(); }
+};
+
+/// The picture has one square of one colour a cell: rows are queries, columns keys, several heads in a grid,
+/// row by row. Colours go from 0 to the largest probability; cells above the diagonal are neutral. Throws
+/// Error where the picture would be larger than 16384 pixels a side.
+void write_png(OutputFile& file, const AttentionMap& map);
+
+/// float32 [n_heads, n, n], or [n, n] for one head. Source: NumPy's documentation of the npy format,
+/// version 1.0.
+void write_npy(OutputFile& file, const AttentionMap& map);
+
+/// {layer, heads, ids, tokens, rows: [n_heads][n][n]}
+void write_json(OutputFile& file, const AttentionMap& map);
+
+/// The strongest keys of each query, a table a head.
+std::string strongest_keys(const AttentionMap& map);
+
+} // namespace kvasir

@@ -1,0 +1,162 @@
+#include "app/commands.hpp"
+#include "app/models.hpp"
+#include "app/output.hpp"
+#include "runtime/file/model_file.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <map>
+
+namespace kvasir {
+
+namespace {
+
+constexpr KvType kv_types[] = {KvType::f32, KvType::f16, KvType::q8_0};
+
+/// What a tensor is for, from its GGUF name ("blk.0.attn_q.weight").
+std::string role(const std::string& name) {
+    auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
+    if (has("norm")) return "norms";
+    if (has("attn_")) return "attention";
+    if (has("ffn_")) return "ffn";
+    if (has("_embd")) return "embeddings";
+    if (name.starts_with("output.")) return "head";
+    return "other";
+}
+
+struct Contents {
+    std::map<std::string, uint64_t> parameters; ///< by role
+    std::map<std::string, uint64_t> bytes;      ///< by storage type
+    uint64_t n_bytes = 0;
+};
+
+Contents count(const ModelFile& file) {
+    Contents contents;
+    for (const TensorInfo& tensor : file.tensors) {
+        contents.parameters[role(tensor.name)] += tensor.n_values();
+        contents.bytes[info(tensor.dtype).name] += tensor.data.size();
+        contents.n_bytes += tensor.data.size();
+    }
+    return contents;
+}
+
+/// The same model with another number of KV heads: its row of the table.
+struct Sharing {
+    std::string key, name; ///< in JSON, in the table
+    ModelSpec spec;
+};
+
+std::vector<Sharing> sharings(const ModelSpec& spec) {
+    auto with = [&](uint32_t n_kv_heads) {
+        ModelSpec other = spec;
+        other.n_kv_heads = n_kv_heads;
+        return other;
+    };
+    return {{"as_is", "as it is", spec}, {"mha", "as MHA", with(spec.n_heads)}, {"mqa", "as MQA", with(1)}};
+}
+
+nlohmann::json to_json(const ModelFile& file, const ModelSpec& spec, const Contents& contents) {
+    nlohmann::json kv;
+    for (const auto& [key, name, as] : sharings(spec)) {
+        nlohmann::json per_token, at_n_ctx;
+        for (KvType type : kv_types) {
+            per_token[kvasir::name(type)] = as.kv_bytes_per_token(type);
+            at_n_ctx[kvasir::name(type)] = as.kv_bytes_per_token(type) * spec.n_ctx;
+        }
+        kv[key] = {{"n_kv_heads", as.n_kv_heads},
+                   {"bytes_per_token", per_token},
+                   {"bytes_at_n_ctx", at_n_ctx},
+                   {"attention_parameters_per_layer", as.attention_parameters()}};
+    }
+    return {{"path", file.path},
+            {"format", file.format},
+            {"family", spec.family},
+            {"name", spec.name},
+            {"n_layers", spec.n_layers},
+            {"n_heads", spec.n_heads},
+            {"n_kv_heads", spec.n_kv_heads},
+            {"head_dim", spec.head_dim},
+            {"d_model", spec.d_model},
+            {"d_ff", spec.d_ff},
+            {"n_vocab", spec.n_vocab},
+            {"n_ctx", spec.n_ctx},
+            {"tied", spec.tied},
+            {"tokenizer", file.metadata.text("tokenizer.ggml.model").value_or("")},
+            {"parameters", spec.parameters()},
+            {"parameters_by_role", contents.parameters},
+            {"weight_bytes", contents.n_bytes},
+            {"weight_bytes_by_type", contents.bytes},
+            {"kv", kv}};
+}
+
+std::string position(const ModelSpec& spec) {
+    std::string text;
+    if (spec.learned_positions) text += ", learned";
+    if (spec.rope != Rope::none) {
+        text += std::string(", RoPE (") + (spec.rope == Rope::pairs ? "pairs" : "halves") + ", " +
+                std::to_string(spec.rope_dim) + " of " + std::to_string(spec.head_dim) + " entries, base " +
+                fixed(spec.rope_base, 0);
+        if (spec.rope_scaling == RopeScaling::linear) text += ", scaled by 1/" + fixed(spec.rope_factor, 2);
+        text += ")";
+    }
+    if (spec.alibi_max_bias > 0) text += ", ALiBi (max bias " + fixed(spec.alibi_max_bias, 1) + ")";
+    return text.empty() ? "none" : text.substr(2);
+}
+
+std::string activation(const ModelSpec& spec) {
+    constexpr const char* names[] = {"none", "ReLU", "GELU (tanh)", "GELU (erf)", "SiLU", "sigmoid"};
+    return std::string(names[static_cast<int>(spec.activation)]) + (spec.gated ? ", gated" : "");
+}
+
+std::string describe(const ModelFile& file, const ModelSpec& spec, const Contents& contents) {
+    auto number = [](uint64_t n) { return std::to_string(n); };
+    std::string text = fields({
+        {"file", one_line(file.path)},
+        {"format", file.format},
+        {"family", one_line(spec.family)},
+        {"name", one_line(spec.name)},
+        {"layers", number(spec.n_layers)},
+        {"heads", number(spec.n_heads) + " of " + number(spec.head_dim) + ", " + number(spec.n_kv_heads) +
+                      " for keys and values"},
+        {"d_model", number(spec.d_model)},
+        {"d_ff", number(spec.d_ff)},
+        {"norm", std::string(spec.norm == Norm::rms ? "RMSNorm" : "LayerNorm") +
+                     (spec.parallel ? ", parallel block" : "")},
+        {"activation", activation(spec)},
+        {"positions", position(spec)},
+        {"window", spec.window ? number(spec.window) : "all"},
+        {"n_ctx", number(spec.n_ctx)},
+        {"vocabulary", number(spec.n_vocab) + " tokens, " +
+                           one_line(file.metadata.text("tokenizer.ggml.model").value_or("no tokenizer"))},
+    });
+
+    std::vector<std::vector<std::string>> rows{{"parameters", number(spec.parameters())}};
+    for (const auto& [role, n] : contents.parameters) rows.push_back({"  " + role, number(n)});
+    rows.push_back({"attention, a layer", number(spec.attention_parameters())});
+    text += "\n" + table(rows);
+
+    rows = {{"weight bytes", number(contents.n_bytes), mebibytes(contents.n_bytes)}};
+    for (const auto& [type, n] : contents.bytes) rows.push_back({"  " + type, number(n), mebibytes(n)});
+    text += "\n" + table(rows);
+
+    rows = {{"KV bytes a token", "KV heads", "f32", "f16", "q8_0", "f16 at n_ctx",
+             "attention parameters a layer"}};
+    for (const auto& [key, name, as] : sharings(spec))
+        rows.push_back(
+            {name, number(as.n_kv_heads), number(as.kv_bytes_per_token(KvType::f32)),
+             number(as.kv_bytes_per_token(KvType::f16)), number(as.kv_bytes_per_token(KvType::q8_0)),
+             mebibytes(as.kv_bytes_per_token(KvType::f16) * spec.n_ctx), number(as.attention_parameters())});
+    return text + "\n" + table(rows);
+}
+
+} // namespace
+
+int run(const InspectOptions& options) {
+    const ModelFile file = read_gguf(model_path(options.model));
+    const ModelSpec spec = read_spec(file);
+    const Contents contents = count(file);
+    print(options.json ? to_text(to_json(file, spec, contents)) : describe(file, spec, contents));
+    return 0;
+}
+
+} // namespace kvasir

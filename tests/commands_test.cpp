@@ -1,0 +1,195 @@
+// The program's commands and errors that need no device.
+#include "tests/process.hpp"
+#include "tests/shared_data.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <sstream>
+
+namespace kvasir {
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+/// One line on standard error that begins with the program's name and holds these parts; nothing on standard
+/// output.
+void check_refused(const Arguments& arguments, int status, const Arguments& parts) {
+    const Finished end = run_kvasir(arguments);
+    std::string called;
+    for (const std::string& argument : arguments) called += " " + argument;
+    CAPTURE(called);
+    CAPTURE(end.err);
+    CHECK(end.status == status);
+    CHECK(end.out.empty());
+    CHECK(std::count(end.err.begin(), end.err.end(), '\n') == 1);
+    CHECK(end.err.starts_with("kvasir: "));
+    CHECK(end.err.find("; try ") != std::string::npos);
+    for (const std::string& part : parts) {
+        CAPTURE(part);
+        CHECK(end.err.find(part) != std::string::npos);
+    }
+}
+
+} // namespace
+
+TEST_CASE("wrong usage: status 2, what was wrong and where the help is") {
+    check_refused({"--nonsense"}, 2, {"--nonsense", "kvasir --help"});
+    check_refused({"generate", "m.gguf"}, 2, {"--prompt", "kvasir generate --help"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--top-p", "2"}, 2, {"--top-p", "2", "0 to 1"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--temperature", "nan"}, 2, {"--temperature"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--temperature", "-1"}, 2, {"--temperature"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--greedy", "--top-k", "3"}, 2,
+                  {"--greedy", "--top-k"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "-n", "-3"}, 2, {"-n"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--seed", "4294967296"}, 2, {"--seed"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--kv", "q4"}, 2, {"--kv", "q8_0"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--context", "0"}, 2, {"--context"});
+    check_refused({"generate", "m.gguf", "n.gguf", "--prompt", "a"}, 2, {"n.gguf"});
+    check_refused({"score", "m.gguf"}, 2, {"--text", "--ids"});
+    check_refused({"score", "m.gguf", "--text", "a", "--ids", "b"}, 2, {"--text", "--ids"});
+    check_refused({"tokenize", "m.gguf"}, 2, {"--text", "--cases"});
+    check_refused({"attention", "m.gguf", "--prompt", "a", "--layer", "0", "--head", "x"}, 2,
+                  {"--head", "all"});
+    check_refused({"attention", "m.gguf", "--prompt", "a", "--layer", "0", "--head", "0", "--out", "a.gif"},
+                  2, {"a.gif", ".png"});
+    check_refused({"bench", "m.gguf", "-p", "128,,512"}, 2, {"-p", "128,,512"});
+    check_refused({"bench", "m.gguf", "-r", "0"}, 2, {"-r"});
+    check_refused({"devices", "--device", "0"}, 2, {"--device"});
+}
+
+TEST_CASE("help and version go to standard output") {
+    const Finished version = run_kvasir({"--version"});
+    CHECK(version.status == 0);
+    CHECK(version.out == "kvasir " KVASIR_VERSION "\n");
+    const Finished help = run_kvasir({"--help"});
+    CHECK(help.status == 0);
+    CHECK(help.err.empty());
+    for (const char* command :
+         {"chat", "generate", "score", "tokenize", "attention", "inspect", "devices", "bench"}) {
+        CAPTURE(command);
+        CHECK(help.out.find(std::string("\n  ") + command + " ") != std::string::npos);
+        const Finished own = run_kvasir({command, "--help"});
+        CHECK(own.status == 0);
+        CHECK(own.out.find(std::string("kvasir ") + command) != std::string::npos);
+    }
+}
+
+TEST_CASE("a MODEL that is none: status 1 and one line, in every command that takes one") {
+    const Folder folder;
+    write_file(folder / "garbage.gguf", "this is no model, whatever its name says");
+    write_file(folder / "empty.gguf", "");
+    write_tiny_model(folder / "whole.gguf");
+    const std::string whole = read_file(folder / "whole.gguf");
+    write_file(folder / "truncated.gguf", whole.substr(0, whole.size() / 2));
+    write_file(folder / "header.gguf", whole.substr(0, 1000));
+    for (const char* file :
+         {"garbage.gguf", "empty.gguf", "truncated.gguf", "header.gguf", "missing.gguf", ""}) {
+        CAPTURE(file);
+        check_refused({"inspect", folder / file}, 1, {folder / file});
+        check_refused({"tokenize", folder / file, "--text", folder / "garbage.gguf"}, 1, {folder / file});
+    }
+    for (const Arguments& command :
+         std::vector<Arguments>{{"chat"}, {"generate", "--prompt", "a"}, {"inspect"}, {"bench"}})
+        check_refused(command, 1, {"no MODEL", "MODEL.gguf"});
+    check_refused({"generate", folder / "line\nend.gguf", "--prompt", "a"}, 1, {"line\\nend"});
+}
+
+TEST_CASE("the window says that it is not there") {
+    for (const Arguments& arguments :
+         std::vector<Arguments>{{"/missing.gguf"}, {"window", "/missing.gguf"}}) {
+        const Finished end = run_kvasir(arguments);
+        CHECK(end.status == 1);
+        CHECK(end.err.find("window") != std::string::npos);
+        CHECK(end.err.find("/missing.gguf") != std::string::npos);
+    }
+}
+
+TEST_CASE("tokenize gives ids of a text and of cases") {
+    const Folder folder;
+    write_tiny_model(folder / "m.gguf");
+    // The vocabulary has <unk>, <s>, </s> and then the 256 bytes: U+4E2D is no piece of it.
+    const std::string text = "\u4e2d";
+    const Finished plain = run_kvasir({"tokenize", folder / "m.gguf", "--text", "-"}, text);
+    const Finished json = run_kvasir({"tokenize", folder / "m.gguf", "--text", "-", "--json"}, text);
+    REQUIRE(plain.status == 0);
+    REQUIRE(json.status == 0);
+    const auto ids = nlohmann::json::parse(json.out).get<std::vector<int>>();
+    REQUIRE(ids.size() >= 3);
+    CHECK(std::vector<int>(ids.end() - 3, ids.end()) == std::vector<int>{3 + 0xe4, 3 + 0xb8, 3 + 0xad});
+    std::istringstream line(plain.out);
+    CHECK(std::vector<int>(std::istream_iterator<int>(line), {}) == ids);
+
+    write_file(folder / "cases.json", R"(["中", "", "中"])");
+    const Finished cases = run_kvasir({"tokenize", folder / "m.gguf", "--cases", folder / "cases.json"});
+    CHECK(cases.out == plain.out + "\n" + plain.out);
+    const Finished arrays =
+        run_kvasir({"tokenize", folder / "m.gguf", "--cases", folder / "cases.json", "--json"});
+    CHECK(nlohmann::json::parse(arrays.out) == nlohmann::json::array({ids, nlohmann::json::array(), ids}));
+
+    write_file(folder / "wrong.json", R"({"text": 1})");
+    check_refused({"tokenize", folder / "m.gguf", "--cases", folder / "wrong.json"}, 1, {"wrong.json"});
+    write_file(folder / "cut.json", R"(["a", )");
+    check_refused({"tokenize", folder / "m.gguf", "--cases", folder / "cut.json"}, 1, {"cut.json"});
+    check_refused({"tokenize", folder / "m.gguf", "--text", folder / "none.txt"}, 1, {"none.txt"});
+}
+
+TEST_CASE("tokenize gives the published ids of other programs") {
+    const auto data = shared_data("vocab", 2);
+    if (!data) return;
+    for (const char* name : {"llama-spm", "gpt-2"}) {
+        const Finished end =
+            run_kvasir({"tokenize", (*data / ("ggml-vocab-" + std::string(name) + ".gguf")).string(),
+                        "--cases", (*data / "cases.json").string()});
+        CHECK(end.status == 0);
+        CHECK(end.out == read_file((*data / (std::string(name) + ".ids.txt")).string()));
+    }
+}
+
+TEST_CASE("inspect counts parameters and bytes") {
+    const Folder folder;
+    write_tiny_model(folder / "m.gguf");
+    const Finished end = run_kvasir({"inspect", folder / "m.gguf", "--json"});
+    REQUIRE(end.status == 0);
+    const auto json = nlohmann::json::parse(end.out);
+    // 2 layers, 4 heads of 16 on 2 KV heads, d_model 64, d_ff 96, 288 tokens, a head of its own.
+    const int attention = 2 * (64 * 64 + 64 * 32 + 64 * 32 + 64 * 64), ffn = 2 * 3 * 64 * 96,
+              norms = (2 * 2 + 1) * 64;
+    CHECK(json["parameters_by_role"]["attention"] == attention);
+    CHECK(json["parameters_by_role"]["ffn"] == ffn);
+    CHECK(json["parameters_by_role"]["norms"] == norms);
+    CHECK(json["parameters_by_role"]["embeddings"] == 288 * 64);
+    CHECK(json["parameters_by_role"]["head"] == 288 * 64);
+    const int all = attention + ffn + norms + 2 * 288 * 64;
+    CHECK(json["parameters"] == all);
+    CHECK(json["weight_bytes"] == 4 * all);
+    CHECK(json["weight_bytes_by_type"]["F32"] == 4 * all);
+    const int kv = 2 * 2 * 16; // keys and values of one head, two layers
+    CHECK(json["kv"]["as_is"]["bytes_per_token"]["f32"] == kv * 2 * 4);
+    CHECK(json["kv"]["as_is"]["bytes_per_token"]["f16"] == kv * 2 * 2);
+    CHECK(json["kv"]["mha"]["bytes_per_token"]["f16"] == kv * 4 * 2);
+    CHECK(json["kv"]["mqa"]["bytes_per_token"]["f16"] == kv * 1 * 2);
+    CHECK(json["kv"]["mqa"]["bytes_at_n_ctx"]["f16"] == kv * 1 * 2 * json["n_ctx"].get<int>());
+    CHECK(json["n_kv_heads"] == 2);
+
+    const Finished text = run_kvasir({"inspect", folder / "m.gguf"});
+    CHECK(text.status == 0);
+    CHECK(text.out.find(std::to_string(all)) != std::string::npos);
+}
+
+TEST_CASE("an output that is full is an error, one that is closed is none") {
+    const Folder folder;
+    write_tiny_model(folder / "m.gguf");
+    const Finished full = run_kvasir({"inspect", folder / "m.gguf"}, "", "/dev/full");
+    CHECK(full.status == 1);
+    CHECK(full.err.find("standard output") != std::string::npos);
+    Process closed({"inspect", folder / "m.gguf"});
+    closed.close_output();
+    const Finished end = closed.finish();
+    CHECK(end.status == 0);
+    CHECK(end.err.empty());
+}
+
+} // namespace kvasir

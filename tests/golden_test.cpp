@@ -1,0 +1,99 @@
+#include "runtime/session.hpp"
+#include "tests/golden.hpp"
+#include "tests/shared_data.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+
+// Whole models on the device against logits and texts that other programs computed (llama.cpp, llama2.c). The
+// files lie outside the repository; without them these cases say that they were skipped.
+
+namespace kvasir {
+namespace {
+
+const SamplerOptions greedy{.temperature = 0};
+
+/// Logits after each of ids, in chunks of these sizes, the last one repeated.
+std::vector<float> evaluate(Session& session, std::span<const int32_t> ids, std::vector<uint32_t> chunks) {
+    session.rewind(0);
+    std::vector<float> logits;
+    for (uint32_t done = 0, i = 0; done < ids.size(); ++i) {
+        const uint32_t n =
+            std::min<uint32_t>(chunks[std::min<size_t>(i, chunks.size() - 1)], ids.size() - done);
+        session.evaluate(ids.subspan(done, n), [&](uint32_t, std::span<const float> row) {
+            logits.insert(logits.end(), row.begin(), row.end());
+        });
+        done += n;
+    }
+    return logits;
+}
+
+void check_model(Device& device, const std::filesystem::path& path, std::span<const int32_t> ids,
+                 const std::vector<float>& golden, double limit) {
+    const Model model = load_model(device, path.string());
+    Session session(device, model, {.kv = KvType::f32});
+    for (const std::vector<uint32_t>& chunks : {std::vector<uint32_t>{4096}, {1}, {5, 1, 64, 3, 1, 1, 17}}) {
+        CAPTURE(chunks.size());
+        check_logits<float, float>(evaluate(session, ids, chunks), golden, model.spec.n_vocab, limit);
+    }
+}
+
+TEST_CASE("Llama models give the golden logits from one prompt, single steps and mixed chunks") {
+    const auto arch = shared_data("arch", 2);
+    if (!arch) return;
+    Device device;
+    for (const std::string name : {"llama-gqa", "llama-linear-rope", "llama-hd80"}) {
+        CAPTURE(name);
+        check_model(device, *arch / (name + ".gguf"), arch_ids(*arch, name),
+                    read_floats(*arch / (name + ".logits.f32")), 1e-3);
+    }
+}
+
+TEST_CASE("each weight type gives the golden logits of its dequantised weights") {
+    const auto quant = shared_data("quant", 4);
+    if (!quant) return;
+    Device device;
+    const auto ids = read_ids(*quant / ".." / "arch" / "ids.txt");
+    for (const std::string type : {"F16", "BF16", "Q8_0", "Q4_0"}) {
+        CAPTURE(type);
+        const std::string stem = "llama-256." + type;
+        check_model(device, *quant / (stem + ".gguf"), ids, read_floats(*quant / (stem + ".logits.f32")),
+                    2e-3);
+    }
+}
+
+TEST_CASE("stories260K goes on as llama2.c does, greedily, in every cache type") {
+    const auto stories = shared_data("stories260K", 2);
+    if (!stories) return;
+    Device device;
+    const Model model = load_model(device, (*stories / "stories260K.gguf").string());
+    for (const std::string name : {"golden_0", "golden_2"}) {
+        CAPTURE(name);
+        const auto golden = nlohmann::json::parse(std::ifstream(*stories / (name + ".json")));
+        const auto ids = golden["ids"].get<std::vector<int32_t>>();
+        const auto prompt = golden["prompt_ids"].get<std::vector<int32_t>>();
+        const auto logits = read_floats(*stories / (name + ".logits.f32"));
+        for (const KvType kv : {KvType::f32, KvType::f16}) {
+            CAPTURE(int(kv));
+            Session session(device, model, {.kv = kv});
+            session.prompt(prompt);
+            size_t same = prompt.size();
+            while (same < ids.size() && session.next(greedy) == ids[same]) ++same;
+            if (same < ids.size()) { // a rounded cache may turn a near tie, an exact one nothing
+                auto row = std::vector(logits.begin() + ptrdiff_t((same - 1) * 512),
+                                       logits.begin() + ptrdiff_t(same * 512));
+                std::sort(row.begin(), row.end());
+                CHECK(kv == KvType::f16);
+                CHECK(row[511] - row[510] < 1e-2);
+            }
+        }
+        Session session(device, model, {.kv = KvType::f32});
+        const auto forwarded = std::span(ids).first(ids.size() - 1);
+        check_logits<float, float>(evaluate(session, forwarded, {4096}), logits, 512, 1e-3);
+    }
+}
+
+} // namespace
+} // namespace kvasir

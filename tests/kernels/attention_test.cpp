@@ -9,11 +9,11 @@ std::vector<AttentionCase> attention_cases() {
     std::vector<AttentionCase> cases;
     for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0}) {
         const std::string t = name_of(type);
-        for (const uint32_t head_dim : {4u, 20u, 64u, 80u, 128u})
+        std::vector<uint32_t> head_dims = {4, 20, type == KvType::q8_0 ? 80u : 64u};
+        if (type == KvType::f16) head_dims = {4, 20, 64, 80, 128};
+        for (const uint32_t head_dim : head_dims)
             cases.push_back({t + ", head_dim " + std::to_string(head_dim), type, 4, 2, head_dim, 70, 1});
-        for (const uint32_t head_dim : {20u, 80u})
-            cases.push_back(
-                {t + ", tokens of head_dim " + std::to_string(head_dim), type, 4, 2, head_dim, 60, 7});
+        cases.push_back({t + ", tokens", type, 4, 2, type == KvType::q8_0 ? 80u : 20u, 60, 7});
         for (const uint32_t n_kv_heads : {1u, 3u, 6u})
             cases.push_back(
                 {t + ", 6 heads on " + std::to_string(n_kv_heads), type, 6, n_kv_heads, 20, 130, 33});
@@ -96,8 +96,10 @@ CaseResult run(Device& device, const Tuning& tuning, const AttentionCase& one) {
 }
 
 TEST_CASE("attention") {
-    check_all(attention_cases(), true,
-              static_cast<CaseResult (*)(Device&, const Tuning&, const AttentionCase&)>(&run));
+    check_all(
+        attention_cases(), true,
+        static_cast<CaseResult (*)(Device&, const Tuning&, const AttentionCase&)>(&run),
+        +[](const AttentionCase& one) { return one.head_dim >= 64; });
 }
 
 } // namespace kvasir::kernels

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/sampler.hpp"
 #include "tests/kernels/harness.hpp"
 
 #include <string>
@@ -82,5 +83,17 @@ CaseResult run_probs(Device& device, const Tuning& tuning, const AttentionCase& 
 
 std::vector<AttentionCase> kv_norms_cases();
 CaseResult run_kv_norms(Device& device, const Tuning& tuning, const AttentionCase& one);
+
+struct SampleCase {
+    std::string name;
+    Values logits;
+    SamplerOptions options;
+    uint32_t n_draws;
+    double offset = 0;      ///< added to every logit
+    uint32_t n_history = 0; ///< random ids before the first step
+    uint32_t n_tokens = 1;  ///< of a step
+};
+std::vector<SampleCase> sample_cases();
+CaseResult run(Device& device, const Tuning& tuning, const SampleCase& one);
 
 } // namespace kvasir::kernels

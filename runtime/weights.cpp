@@ -205,17 +205,4 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     return w;
 }
 
-uint64_t Weights::bytes() const {
-    uint64_t sum =
-        token_embedding.bytes() + position_embedding.size() + head.bytes() + final_norm.gamma.size();
-    for (const Layer& layer : layers)
-        sum += layer.qkv.bytes() + layer.o.bytes() + layer.up.bytes() + layer.down.bytes() +
-               layer.attn_norm.gamma.size() + layer.ffn_norm.gamma.size();
-    return sum;
-}
-
-uint64_t Weights::bytes_per_token() const {
-    return bytes() - (head ? token_embedding.bytes() : 0);
-}
-
 } // namespace kvasir

@@ -56,9 +56,6 @@ struct Weights {
     Linear head; ///< [n_vocab, d_model]; empty where it is the token embedding
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
-    uint64_t bytes() const;
-    /// Bytes that one decoded token reads: all but the token embedding's other rows.
-    uint64_t bytes_per_token() const;
 };
 
 /// Uploads the tensors of a checked file.

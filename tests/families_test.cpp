@@ -1,9 +1,11 @@
 #include "runtime/session.hpp"
+#include "runtime/spec_json.hpp"
 #include "tests/golden.hpp"
 #include "tests/random_model.hpp"
 #include "tests/reference/forward.hpp"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <functional>
@@ -286,6 +288,7 @@ void check_family(Device& device, const Family& family, KvType kv, double limit)
                   doctest::Approx(family.m.attention_scale).epsilon(1e-6));
         CHECK(found == family.m);
     }
+    CHECK(spec_from_json(spec_to_json(family.m)) == family.m);
     check_tensors(file, family.m);
     const Model model{family.name, file.format, family.m, Tokenizer(file.metadata),
                       load_weights(device, file, family.m, {})};

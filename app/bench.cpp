@@ -91,6 +91,14 @@ class Runner {
     uint32_t n_vocab_, runs_ = 0;
 };
 
+/// What one step has to read of the weights: all but the rows of the embedding that are not looked up.
+double weight_bytes(const ModelFile& file, const ModelSpec& spec) {
+    double bytes = 0;
+    for (const TensorInfo& tensor : file.tensors)
+        if (spec.tied || tensor.name != "token_embd.weight") bytes += static_cast<double>(tensor.data.size());
+    return bytes;
+}
+
 /// Bytes that a run of the test has to move: for each generated token all weights once and the cache before
 /// it; for a prompt the weights once and its own keys and values.
 double least_bytes(const Test& test, double weights, double kv_per_token) {
@@ -213,7 +221,7 @@ int run(const BenchOptions& options) {
                     "a larger --context or smaller -p, -n, -d");
     Running running(options.model, positions);
     const double copy = running.device->copy_bandwidth();
-    const auto weights = static_cast<double>(running.model.weights.bytes_per_token());
+    const double weights = weight_bytes(read_gguf(running.path), running.model.spec);
     const auto kv = static_cast<double>(running.model.spec.kv_bytes_per_token(options.model.kv));
 
     Runner runner(running.session, running.model.spec.n_vocab);

@@ -134,7 +134,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
     return result;
 }
 
-Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name) {
+Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
+                  uint64_t max_part_bytes) {
     const auto& shape = tensors[0]->shape;
     assert(shape.size() == 3 && (tensors.size() == 1 || tensors[1]->shape == shape));
     const auto n_matrices = static_cast<uint32_t>(shape[0]), n_rows = static_cast<uint32_t>(shape[1]);
@@ -157,7 +158,8 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
     std::vector<Rows> rows(tensors.size()); // of all matrices
     for (size_t half = 0; half < exact.size(); ++half) add_rows(rows[half], exact[half]);
 
-    const uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
     const uint64_t tile_bytes = packed_tile_bytes(dtype, result.d_in) * rows.size();
     const uint64_t tiles = std::max<uint64_t>(1, limit / tile_bytes);
     const auto rows_a_part = static_cast<uint32_t>(std::min<uint64_t>(n_rows, tiles * tile_rows));
@@ -178,28 +180,6 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
             part.n_matrices = end - first;
         }
     return result;
-}
-
-uint64_t Weights::bytes() const {
-    uint64_t sum = token_embedding.bytes() + position_embedding.size() + head.bytes() +
-                   embedding_norm.bytes() + final_norm.bytes();
-    for (const Layer& l : layers) {
-        for (const Linear* each :
-             {&l.qkv, &l.o, &l.up, &l.down, &l.q_a, &l.q_b, &l.kv_a, &l.absorbed, &l.values, &l.router,
-              &l.expert_up, &l.expert_down, &l.shared_router, &l.shared_up, &l.shared_down})
-            sum += each->bytes();
-        for (const NormWeights* each : {&l.attn_norm, &l.ffn_norm, &l.attn_post_norm, &l.ffn_post_norm,
-                                        &l.q_norm, &l.k_norm, &l.q_a_norm, &l.kv_a_norm})
-            sum += each->bytes();
-    }
-    return sum;
-}
-
-uint64_t Weights::bytes_per_token() const {
-    uint64_t experts = 0;
-    for (const Layer& l : layers) experts += l.expert_up.bytes() + l.expert_down.bytes();
-    return bytes() - (head ? token_embedding.bytes() : 0) -
-           static_cast<uint64_t>(static_cast<double>(experts) * (1 - experts_share));
 }
 
 } // namespace kvasir

@@ -69,7 +69,7 @@ Rows make_rows(Device& device, uint32_t n_tokens, uint32_t width, const std::str
 namespace ops {
 
 void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding,
-           const Buffer& ids) {
+           const Buffer& ids, double scale) {
     assert(x.width == table.d_in);
     const uint32_t workgroup = step.tuning.plain_workgroup;
     for (const LinearPart& part : table.parts) {
@@ -81,7 +81,8 @@ void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& p
                                part.first_row,
                                part.n_rows,
                                step.n_tokens,
-                               position_embedding ? 1u : 0u};
+                               position_embedding ? 1u : 0u,
+                               static_cast<float>(scale)};
         const std::array<const Buffer*, 6> buffers{
             &part.weights, &or_none(step, part.scales), &or_none(step, position_embedding), &ids, &step.state,
             &x.buffer};
@@ -94,36 +95,47 @@ void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& p
 namespace {
 
 void dispatch_norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind,
-                   const push::Norm& push, const char* label) {
+                   const push::Norm& push, const char* label, bool add = false) {
     const uint32_t workgroup = step.tuning.row_workgroup;
     const std::array<const Buffer*, 4> buffers{&x.buffer, &w.gamma, &or_none(step, w.beta), &y.buffer};
-    const auto& pipeline =
-        step.gpu.device().pipeline(reducing(step, "norm"), {workgroup, one_subgroup(step, workgroup),
-                                                            kind == Norm::rms, static_cast<bool>(w.beta)});
+    const auto& pipeline = step.gpu.device().pipeline(
+        reducing(step, "norm"),
+        {workgroup, one_subgroup(step, workgroup), kind == Norm::rms, static_cast<bool>(w.beta), add});
     step.gpu.dispatch(pipeline, buffers, push, folded(push.n_rows, step.gpu.device().traits().max_groups),
                       label, {3.0 * push.n_rows * push.width, uint64_t(push.n_rows) * push.width * 8});
 }
 
 } // namespace
 
-void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps) {
+void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps,
+          bool add) {
     assert(x.width == w.width && y.width == w.width);
     dispatch_norm(step, y, x, w, kind,
-                  {w.width, 1, x.stride, 0, 0, y.stride, 0, 0, step.n_tokens, static_cast<float>(eps)},
-                  "norm");
+                  {w.width, 1, x.stride, 0, 0, y.stride, 0, 0, step.n_tokens, static_cast<float>(eps), 0},
+                  "norm", add);
+}
+
+void norm_part(const Step& step, const Rows& x, const NormWeights& w, Norm kind, double eps, uint32_t first) {
+    assert(first + w.width <= x.width);
+    dispatch_norm(
+        step, x, x, w, kind,
+        {w.width, 1, x.stride, first, 0, x.stride, first, 0, step.n_tokens, static_cast<float>(eps), 0},
+        "norm");
 }
 
 void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind, double eps, uint32_t first,
                 uint32_t n_heads, uint32_t head_dim) {
-    assert(w.width == head_dim && (first + n_heads) * head_dim <= x.width);
+    assert((w.width == head_dim || w.width == n_heads * head_dim) && (first + n_heads) * head_dim <= x.width);
     dispatch_norm(step, x, x, w, kind,
                   {head_dim, n_heads, x.stride, first * head_dim, head_dim, x.stride, first * head_dim,
-                   head_dim, step.n_tokens * n_heads, static_cast<float>(eps)},
+                   head_dim, step.n_tokens * n_heads, static_cast<float>(eps),
+                   w.width == head_dim ? 0 : head_dim},
                   "norm heads");
 }
 
 void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, const LinearOptions& options) {
-    assert(x.width == w.d_in && y.width == w.d_out && x.stride == padded(w.d_in));
+    assert(x.width == w.d_in && options.first + w.d_out <= y.width && x.stride == padded(w.d_in));
+    assert(w.n_matrices == 1);
     const Tuning& t = step.tuning;
     const uint32_t n_tokens = options.last_token ? 1 : step.n_tokens;
     const uint32_t columns = n_tokens == 1 ? 1 : t.columns; // two variants to compile, whatever lengths come
@@ -142,7 +154,8 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
                                 n_tokens,
                                 x.stride,
                                 options.last_token ? step.n_tokens - 1 : 0,
-                                y.stride};
+                                y.stride,
+                                options.first};
         const std::vector<uint32_t> constants{workgroup,
                                               t.lanes,
                                               tiles,
@@ -166,9 +179,115 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
     }
 }
 
+void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+                  const StackOptions& options) {
+    const uint32_t n_slots = options.n_slots;
+    assert(x.stride % 4 == 0 && options.x_slot % 4 == 0 &&
+           options.x_slot * (n_slots - 1) + w.d_in <= x.width);
+    assert(options.y_slot * (n_slots - 1) + w.d_out <= y.width &&
+           (options.chosen || n_slots == w.n_matrices));
+    const Tuning& t = step.tuning;
+    const uint32_t columns = options.chosen || step.n_tokens == 1 ? 1 : t.columns;
+    const uint32_t workgroup = columns == 1 ? t.token_workgroup : t.lanes;
+    const uint32_t tiles = w.gated ? 2 : columns == 1 ? 1 : t.tiles;
+    bool first_part = true;
+    for (const LinearPart& part : w.parts) {
+        const uint32_t n_tiles = tiles_of(part.n_rows);
+        push::Linear push{padded(w.d_in) / chunk_values,
+                          w.d_out,
+                          part.n_rows,
+                          part.first_row,
+                          n_tiles,
+                          step.n_tokens,
+                          x.stride,
+                          0,
+                          y.stride};
+        push.n_slots = n_slots, push.x_slot = options.x_slot, push.y_slot = options.y_slot;
+        push.first_matrix = part.first_matrix, push.n_matrices = part.n_matrices;
+        const std::vector<uint32_t> constants{workgroup,
+                                              t.lanes,
+                                              tiles,
+                                              columns,
+                                              static_cast<uint32_t>(options.activation),
+                                              w.gated,
+                                              false,
+                                              false,
+                                              options.chosen != nullptr};
+        const std::array<const Buffer*, 6> buffers{
+            &part.weights, &or_none(step, part.scales),
+            &x.buffer,     &step.none,
+            &y.buffer,     options.chosen ? options.chosen : &step.none};
+        const double share = options.chosen ? double(part.n_matrices) / w.n_matrices : 1;
+        const double macs =
+            double(part.n_rows) * (w.gated ? 2 : 1) * w.d_in * step.n_tokens * n_slots * share;
+        if (!first_part) step.gpu.overlap(); // parts write different rows or slots
+        first_part = false;
+        step.gpu.dispatch(
+            step.gpu.device().pipeline(std::string("linear_stack") + suffix(part.dtype), constants), buffers,
+            push, {groups_of(step.n_tokens, columns), groups_of(n_tiles, w.gated ? 1 : tiles), n_slots},
+            std::string("linear ") + info(part.dtype).name + " x" + std::to_string(n_slots) +
+                shape(part.n_rows * (w.gated ? 2 : 1), w.d_in),
+            {macs, static_cast<uint64_t>(macs * info(part.dtype).block_bytes / info(part.dtype).block)});
+    }
+}
+
+void route(const Step& step, const Buffer& chosen, const Rows& weights, const Rows& scores,
+           const Buffer& bias, const ModelSpec& m) {
+    assert(scores.width == m.n_experts && weights.width == m.n_experts_used &&
+           weights.stride == weights.width);
+    const uint32_t workgroup = step.tuning.plain_workgroup;
+    const push::Route push{step.n_tokens,
+                           m.n_experts,
+                           m.n_experts_used,
+                           scores.stride,
+                           m.router == Router::sigmoid,
+                           static_cast<bool>(bias),
+                           m.router_norm,
+                           static_cast<float>(m.router_scale)};
+    const std::array<const Buffer*, 4> buffers{&scores.buffer, &or_none(step, bias), &chosen,
+                                               &weights.buffer};
+    step.gpu.dispatch(
+        step.gpu.device().pipeline("route", {workgroup}), buffers, push,
+        {groups_of(step.n_tokens, workgroup), 1, 1}, "route",
+        {double(step.n_tokens) * m.n_experts * m.n_experts_used, uint64_t(step.n_tokens) * m.n_experts * 4});
+}
+
+void add_weighted(const Step& step, const Rows& x, const Rows& y, const Rows& weights, bool add) {
+    const uint32_t workgroup = step.tuning.plain_workgroup, n_slots = weights.width;
+    assert(x.width * n_slots == y.width);
+    const push::AddWeighted push{step.n_tokens, x.width, n_slots,       x.stride,
+                                 y.stride,      x.width, weights.stride};
+    const std::array<const Buffer*, 3> buffers{&y.buffer, &weights.buffer, &x.buffer};
+    step.gpu.dispatch(
+        step.gpu.device().pipeline("add_weighted", {workgroup, add}), buffers, push,
+        {groups_of(x.width, workgroup), step.n_tokens, 1}, "add experts",
+        {double(step.n_tokens) * y.width, uint64_t(step.n_tokens) * (y.width + x.width * 2) * 4});
+}
+
+namespace {
+
+void dispatch_limit(const Step& step, const Rows& x, double limit, uint32_t n_rows, bool soft) {
+    const uint32_t workgroup = step.tuning.plain_workgroup;
+    const push::Limit push{x.width, x.stride, static_cast<float>(limit)};
+    const std::array<const Buffer*, 1> buffers{&x.buffer};
+    step.gpu.dispatch(step.gpu.device().pipeline("limit", {workgroup, soft}), buffers, push,
+                      {groups_of(x.width, workgroup), n_rows, 1}, soft ? "softcap" : "clamp",
+                      {double(n_rows) * x.width, uint64_t(n_rows) * x.width * 8});
+}
+
+} // namespace
+
+void clamp(const Step& step, const Rows& x, double limit) {
+    dispatch_limit(step, x, limit, step.n_tokens, false);
+}
+
+void softcap(const Step& step, const Rows& x, double cap, uint32_t n_rows) {
+    dispatch_limit(step, x, cap, n_rows, true);
+}
+
 void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& angles, const KvCache& cache,
                 uint32_t layer, const ModelSpec& m) {
-    assert(qkv.width == (m.n_heads + 2 * m.n_kv_heads) * m.head_dim && q.width == m.n_heads * m.head_dim);
+    assert(qkv.width == m.qkv_heads() * m.head_dim && q.width == m.n_heads * m.head_dim);
     const uint32_t workgroup = step.tuning.plain_workgroup;
     const uint32_t group = cache.type() == KvType::f32 ? 4 : cache.type() == KvType::f16 ? 8 : 64;
     const push::RopeStore push{step.n_tokens,
@@ -177,20 +296,23 @@ void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& 
                                m.head_dim,
                                qkv.stride,
                                q.stride,
-                               m.rope == Rope::none ? 0 : m.rope_dim};
+                               m.rope == Rope::none ? 0 : m.rope_dim,
+                               m.kv_lora_rank,
+                               m.qkv_heads()};
     const std::array<const Buffer*, 8> buffers{
         &qkv.buffer, &or_none(step, angles), &cache.page_table(), &step.state,
         &q.buffer,   &cache.k(layer),        &cache.v(layer),     &cache.scales(layer)};
     const auto& pipeline = step.gpu.device().pipeline(std::string("rope_store") + suffix(cache.type()),
                                                       {workgroup, m.head_dim, m.rope == Rope::halves});
-    const uint32_t items = (m.n_heads + 2 * m.n_kv_heads) * groups_of(m.head_dim, group);
+    const uint32_t items = m.qkv_heads() * groups_of(m.head_dim, group);
     step.gpu.dispatch(pipeline, buffers, push, {groups_of(items, workgroup), step.n_tokens, 1}, "rope, store",
                       {2.0 * step.n_tokens * qkv.width, uint64_t(step.n_tokens) * qkv.width * 8});
 }
 
 void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q,
                const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_splits) {
-    assert(q.width == m.n_heads * m.head_dim && o.width == q.width && (n_splits == 1 || step.n_tokens == 1));
+    assert(q.width == m.n_heads * m.head_dim && o.width == m.n_heads * m.value_dim());
+    assert((n_splits == 1 || step.n_tokens == 1));
     const bool by_position = step.n_tokens == 1;
     const uint32_t workgroup = by_position ? step.tuning.keys_workgroup : step.tuning.rows_workgroup;
     const uint32_t rows = step.n_tokens * (m.n_heads / m.n_kv_heads); // of one KV head
@@ -199,9 +321,10 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
                                m.n_kv_heads,
                                q.stride,
                                o.stride,
-                               m.window,
-                               static_cast<float>(1 / std::sqrt(double(m.head_dim))),
-                               n_splits};
+                               m.window_of(layer),
+                               static_cast<float>(m.score_scale()),
+                               n_splits,
+                               static_cast<float>(m.attention_softcap)};
     const bool split = n_splits > 1;
     const std::array<const Buffer*, 9> buffers{&q.buffer,
                                                &cache.k(layer),
@@ -212,10 +335,10 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
                                                &or_none(step, scratch.slopes),
                                                split ? &scratch.parts : &o.buffer,
                                                split ? &scratch.part_stats : &scratch.stats};
-    const auto& pipeline =
-        step.gpu.device().pipeline(reducing(step, std::string("attention") + suffix(cache.type())),
-                                   {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position,
-                                    static_cast<bool>(scratch.slopes)});
+    const auto& pipeline = step.gpu.device().pipeline(
+        reducing(step, std::string("attention") + suffix(cache.type())),
+        {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position, static_cast<bool>(scratch.slopes),
+         m.attention_softcap > 0, m.value_dim(), m.latent()});
     // What it really reads depends on the position, which a recorded step does not know: the whole cache at
     // the most.
     const uint64_t kv_bytes = cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size();
@@ -226,27 +349,31 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
                       {macs, kv_bytes});
     if (!split) return;
     const uint32_t merge_workgroup = step.tuning.plain_workgroup;
-    const push::AttentionMerge merge{m.n_heads, m.n_heads, m.head_dim, o.stride, n_splits};
+    const push::AttentionMerge merge{m.n_heads, m.n_heads, m.value_dim(), o.stride, n_splits};
     const std::array<const Buffer*, 4> merged{&scratch.parts, &scratch.part_stats, &o.buffer, &scratch.stats};
     step.gpu.dispatch(step.gpu.device().pipeline("attention_merge", {merge_workgroup}), merged, merge,
-                      {groups_of(q.width, merge_workgroup), 1, 1}, "attention merge",
-                      {double(q.width) * n_splits, uint64_t(q.width) * n_splits * 4});
+                      {groups_of(o.width, merge_workgroup), 1, 1}, "attention merge",
+                      {double(o.width) * n_splits, uint64_t(o.width) * n_splits * 4});
 }
 
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
                      const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_keys) {
     const uint32_t workgroup = step.tuning.plain_workgroup;
-    const push::AttentionProbs push{step.n_tokens, m.n_heads,
-                                    m.n_kv_heads,  q.stride,
-                                    m.window,      static_cast<float>(1 / std::sqrt(double(m.head_dim))),
-                                    n_keys};
+    const push::AttentionProbs push{step.n_tokens,
+                                    m.n_heads,
+                                    m.n_kv_heads,
+                                    q.stride,
+                                    m.window_of(layer),
+                                    static_cast<float>(m.score_scale()),
+                                    n_keys,
+                                    static_cast<float>(m.attention_softcap)};
     const std::array<const Buffer*, 8> buffers{
         &q.buffer,           &cache.k(layer), &cache.scales(layer),
         &cache.page_table(), &step.state,     &or_none(step, scratch.slopes),
         &scratch.stats,      &probs};
-    const auto& pipeline =
-        step.gpu.device().pipeline(std::string("attention_probs") + suffix(cache.type()),
-                                   {workgroup, m.head_dim, static_cast<bool>(scratch.slopes)});
+    const auto& pipeline = step.gpu.device().pipeline(
+        std::string("attention_probs") + suffix(cache.type()),
+        {workgroup, m.head_dim, static_cast<bool>(scratch.slopes), m.attention_softcap > 0});
     const double macs = double(step.n_tokens) * m.n_heads * n_keys * m.head_dim;
     step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup), m.n_heads, step.n_tokens},
                       "probe", {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
@@ -259,7 +386,8 @@ void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint3
     const std::array<const Buffer*, 5> buffers{&cache.k(layer), &cache.v(layer), &cache.scales(layer),
                                                &cache.page_table(), &norms};
     step.gpu.dispatch(
-        step.gpu.device().pipeline(std::string("kv_norms") + suffix(cache.type()), {workgroup, m.head_dim}),
+        step.gpu.device().pipeline(std::string("kv_norms") + suffix(cache.type()),
+                                   {workgroup, m.head_dim, m.value_dim(), m.latent()}),
         buffers, push, {groups_of(n_keys, workgroup), m.n_kv_heads, 1}, "kv norms",
         {2.0 * n_keys * m.n_kv_heads * m.head_dim, cache.k(layer).size() + cache.v(layer).size()});
 }

@@ -284,8 +284,9 @@ std::optional<int32_t> Session::next(const SamplerOptions& sampler) {
         token = s.sample_now(sampler);
     }
     s.cache.table.append(std::span(&token, 1));
-    if (s.m.window && s.length() > s.m.window + PageTable::page_size)
-        s.cache.table.release_before(s.length() - s.m.window - PageTable::page_size);
+    const uint32_t window = s.m.longest_window();
+    if (window && s.length() > window + PageTable::page_size)
+        s.cache.table.release_before(s.length() - window - PageTable::page_size);
     s.submit_decode_steps();
     return token;
 }

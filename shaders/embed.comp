@@ -1,4 +1,4 @@
-// x[t, :] = E[ids[pos + t], :] (+ P[pos + t, :] for learned positions).   x [n_tokens, d_model]
+// x[t, :] = scale E[ids[pos + t], :] (+ P[pos + t, :] for learned positions).   x [n_tokens, d_model]
 // Vaswani et al. 2017, section 3.4; learned positions: Radford et al. 2019. One invocation: one unit of one token.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -26,12 +26,12 @@ void main() {
     uint tile = row / TILE, lane = row % TILE, chunk = item / UNITS, unit = item % UNITS;
     uvec4 bits = weights[(tile * n_chunks * UNITS + item) * TILE + lane];
 #ifdef SCALED
-    float scale = scale_of(scales[(tile * n_chunks + chunk) * TILE + lane], unit);
+    float factor = scale * scale_of(scales[(tile * n_chunks + chunk) * TILE + lane], unit);
 #else
-    float scale = 1.0;
+    float factor = scale;
 #endif
     for (uint q = 0; q < QUADS; ++q) {
-        vec4 four = value(bits, q) * scale;
+        vec4 four = value(bits, q) * factor;
         for (uint i = 0; i < 4; ++i) {
             uint d = chunk * CHUNK + (unit * QUADS + q) * 4 + i;
             if (d < d_model)

@@ -6,6 +6,8 @@
 
 layout(constant_id = 0) const uint WG_SIZE = 64;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
+layout(constant_id = 2) const uint V_DIM = 64;
+layout(constant_id = 3) const bool V_IN_K = false; // values are the first entries of keys (v is bound to them)
 layout(local_size_x_id = 0) in;
 #include "lib/kv.glsl"
 
@@ -26,11 +28,12 @@ void main() {
         vec2 part = vec2(0);
         for (uint c = 0; c < KV_QUADS; ++c) {
             vec4 k_four = kv_value(k_unit, c), v_four = kv_value(v_unit, c);
+            if (V_IN_K) v_four *= vec4(lessThan((u * KV_QUADS + c) * 4 + uvec4(0, 1, 2, 3), uvec4(V_DIM)));
             part += vec2(dot(k_four, k_four), dot(v_four, v_four));
         }
 #ifdef KV_SCALED
         vec2 k_both = unpackHalf2x16(kv_scales[kv_scale_index(page_head, 0, u / 4, slot)]);
-        vec2 v_both = unpackHalf2x16(kv_scales[kv_scale_index(page_head, 1, u / 4, slot)]);
+        vec2 v_both = unpackHalf2x16(kv_scales[kv_scale_index(page_head, V_IN_K ? 0 : 1, u / 4, slot)]);
         vec2 factor = u % 4 < 2 ? vec2(k_both.x, v_both.x) : vec2(k_both.y, v_both.y);
         part *= factor * factor;
 #endif

@@ -1,7 +1,7 @@
 // RoPE on q and k, then k and v into the cache.
 //   pair (a, b) at frequency i:  (a cos - b sin, a sin + b cos), cos and sin of pos * theta_i.   Su et al. 2021, section 3.4.2
 //   halves: a = x[i], b = x[i + rope_dim / 2];  pairs: a = x[2i], b = x[2i + 1].
-// qkv [n_tokens, (n_heads + 2 n_kv_heads) * head_dim] -> q [n_tokens, n_heads * head_dim], cache.
+// of the rope_dim entries from rope_first on. qkv [n_tokens, n_heads_x * head_dim] -> q [n_tokens, n_heads * head_dim], cache.
 // One invocation: KV_GROUP entries of one head of one token. Angles come from a table made in double on the host:
 // GLSL's sin and cos are only good to 2^-11, and only within [-pi, pi].
 #version 460
@@ -28,7 +28,8 @@ layout(binding = 7, std430) writeonly buffer KvScales { uint kv_scales[]; };
 float rotated(uint from, uint pos, uint d) {
     if (d >= head_dim) return 0.0;
     float own = qkv[from + d];
-    if (d >= rope_dim) return own;
+    if (d - rope_first >= rope_dim) return own; // unsigned: before rope_first too
+    from += rope_first, d -= rope_first;
     uint half_dim = rope_dim / 2;
     bool first = HALVES ? d < half_dim : (d & 1) == 0;
     uint i = HALVES ? (first ? d : d - half_dim) : d / 2;
@@ -39,7 +40,7 @@ float rotated(uint from, uint pos, uint d) {
 }
 
 void main() {
-    uint groups = (head_dim + KV_GROUP - 1) / KV_GROUP, heads = n_heads + 2 * n_kv_heads;
+    uint groups = (head_dim + KV_GROUP - 1) / KV_GROUP, heads = n_heads_x;
     uint item = gl_WorkGroupID.x * WG_SIZE + gl_LocalInvocationID.x;
     uint t = gl_WorkGroupID.y;
     if (item >= heads * groups) return;

@@ -261,8 +261,7 @@ TEST_CASE(
 TEST_CASE("tokenizer.json: SentencePiece-style spaces, by normaliser and by Metaspace") {
     json file = spm({"▁", "a", "b"}, {{"▁", "a"}, {"▁", "▁"}, {"a", "b"}});
     file["added_tokens"].push_back(added(300, "<s>"));
-    CHECK(words(tokenizer_of(file), "a  a") ==
-          Words{"a", "▁▁", "a"}); // Gemma: nothing put before; the first merge in rank
+    CHECK(words(tokenizer_of(file), "a  a") == Words{"a", "▁", "▁a"}); // as Gemma: nothing is put before
     json prepend = {{"type", "Prepend"}, {"prepend", "▁"}};
     file["normalizer"] = {{"type", "Sequence"}, {"normalizers", {prepend, file["normalizer"]}}};
     CHECK(words(tokenizer_of(file), "a") == Words{"▁a"});

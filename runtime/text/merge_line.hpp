@@ -17,8 +17,8 @@ struct MergeLine {
                         "another copy of the model, or converting it again");
         };
         std::size_t space = line.find(' ');
-        if (line.find_first_not_of(' ') != std::string_view::npos &&
-            (space == 0 || space == std::string_view::npos || space + 1 == line.size()))
+        const bool blank = line.find_first_not_of(' ') == std::string_view::npos; // of tokens that are spaces
+        if (space == std::string_view::npos || (!blank && (space == 0 || space + 1 == line.size())))
             refuse("is not two parts with a space between");
         // Tokens of some vocabularies have spaces in them: the cut is where it leaves two tokens.
         for (; space != std::string_view::npos; space = line.find(' ', space + 1)) {

@@ -395,8 +395,9 @@ void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint3
 
 void sample(const Step& step, const Rows& logits, const Buffer& penalised, const Buffer& ids) {
     // At most 512 ids an invocation: a driver may bound the iterations of a shader (shaders/sample.comp).
-    const uint32_t workgroup =
-        std::clamp(std::bit_ceil(groups_of(logits.width, 512)), step.tuning.vocab_workgroup, 256u);
+    const uint32_t most = std::bit_floor(std::min(256u, step.gpu.device().info().max_workgroup));
+    const uint32_t workgroup = std::clamp(std::bit_ceil(groups_of(logits.width, 512)),
+                                          std::min(step.tuning.vocab_workgroup, most), most);
     const push::Sample push{logits.width, step.n_tokens};
     const std::array<const Buffer*, 4> buffers{&logits.buffer, &penalised, &ids, &step.state};
     step.gpu.dispatch(

@@ -180,26 +180,4 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
     return result;
 }
 
-uint64_t Weights::bytes() const {
-    uint64_t sum = token_embedding.bytes() + position_embedding.size() + head.bytes() +
-                   embedding_norm.bytes() + final_norm.bytes();
-    for (const Layer& l : layers) {
-        for (const Linear* each :
-             {&l.qkv, &l.o, &l.up, &l.down, &l.q_a, &l.q_b, &l.kv_a, &l.absorbed, &l.values, &l.router,
-              &l.expert_up, &l.expert_down, &l.shared_router, &l.shared_up, &l.shared_down})
-            sum += each->bytes();
-        for (const NormWeights* each : {&l.attn_norm, &l.ffn_norm, &l.attn_post_norm, &l.ffn_post_norm,
-                                        &l.q_norm, &l.k_norm, &l.q_a_norm, &l.kv_a_norm})
-            sum += each->bytes();
-    }
-    return sum;
-}
-
-uint64_t Weights::bytes_per_token() const {
-    uint64_t experts = 0;
-    for (const Layer& l : layers) experts += l.expert_up.bytes() + l.expert_down.bytes();
-    return bytes() - (head ? token_embedding.bytes() : 0) -
-           static_cast<uint64_t>(static_cast<double>(experts) * (1 - experts_share));
-}
-
 } // namespace kvasir

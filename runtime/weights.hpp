@@ -77,9 +77,6 @@ struct Weights {
     double experts_share = 1; ///< of the experts' bytes that a token reads
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
-    uint64_t bytes() const;
-    /// Bytes that one decoded token reads: all but the token embedding's other rows and other experts.
-    uint64_t bytes_per_token() const;
 };
 
 /// Uploads the tensors of a checked file.

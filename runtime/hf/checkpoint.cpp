@@ -39,12 +39,17 @@ bool match(std::string_view pattern, std::string_view name, Numbers& numbers) {
 
 class Importer {
   public:
-    Importer(const Config& config, const Family& family, ModelFile& file) : config_(config), family_(family), file_(file) {
+    Importer(const Config& config, const Family& family, ModelFile& file)
+        : config_(config), family_(family), file_(file) {
         const std::string prefix = std::string(family.architecture) + ".";
-        const auto number = [&](const char* key) { return static_cast<uint64_t>(file.metadata.integer(prefix + key).value_or(0)); };
+        const auto number = [&](const char* key) {
+            return static_cast<uint64_t>(file.metadata.integer(prefix + key).value_or(0));
+        };
         d_model_ = number("embedding_length");
         n_heads_ = number("attention.head_count");
-        n_kv_heads_ = file.metadata.values.contains(prefix + "attention.head_count_kv") ? number("attention.head_count_kv") : n_heads_;
+        n_kv_heads_ = file.metadata.values.contains(prefix + "attention.head_count_kv")
+                          ? number("attention.head_count_kv")
+                          : n_heads_;
         tied_ = config.flag({"tie_word_embeddings"}).value_or(family.tied);
     }
 
@@ -59,7 +64,8 @@ class Importer {
 
   private:
     [[noreturn]] void refuse(const std::string& name, const std::string& found) const {
-        throw Error("reading " + file_.path, "tensor " + kvasir::quoted(name) + " " + found, "another copy of the model");
+        throw Error("reading " + file_.path, "tensor " + kvasir::quoted(name) + " " + found,
+                    "another copy of the model");
     }
 
     void import(const SafeTensor& tensor) {
@@ -76,18 +82,23 @@ class Importer {
         const std::string_view ending = dot == std::string_view::npos ? "" : name.substr(dot);
         if (ending == ".weight" || ending == ".bias")
             for (const TensorRule& rule : family_.tensors)
-                if (match(rule.name, name.substr(0, dot), numbers)) return import(tensor, rule, numbers, std::string(ending));
-        refuse(tensor.name, "is not part of a " + std::string(family_.model_type) + " model as it is run here, and would change the result");
+                if (match(rule.name, name.substr(0, dot), numbers))
+                    return import(tensor, rule, numbers, std::string(ending));
+        refuse(tensor.name, "is not part of a " + std::string(family_.model_type) +
+                                " model as it is run here, and would change the result");
     }
 
-    void import(const SafeTensor& source, const TensorRule& rule, const Numbers& numbers, const std::string& ending) {
-        if (!source.dtype) refuse(source.name, "is stored as " + source.type + ", and weights are F32, F16 or BF16 here");
+    void import(const SafeTensor& source, const TensorRule& rule, const Numbers& numbers,
+                const std::string& ending) {
+        if (!source.dtype)
+            refuse(source.name, "is stored as " + source.type + ", and weights are F32, F16 or BF16 here");
         std::string name = rule.gguf;
         for (size_t at; (at = name.find('%')) != std::string::npos;) name.replace(at, 1, numbers.layer);
         TensorInfo tensor{name + ending, *source.dtype, source.shape, source.data};
         tensor.stored_as = source.name;
         if (std::string_view(rule.name).find('#') != std::string_view::npos) {
-            if (!stacks_[tensor.name].emplace(numbers.index, tensor).second) refuse(source.name, "is there twice");
+            if (!stacks_[tensor.name].emplace(numbers.index, tensor).second)
+                refuse(source.name, "is there twice");
             return;
         }
         switch (rule.layout) {
@@ -112,7 +123,8 @@ class Importer {
     uint64_t width(const TensorInfo& tensor) const { return info(tensor.dtype).block_bytes; }
     /// Bytes of one row; a vector's rows are its values.
     uint64_t row_bytes(const TensorInfo& tensor) const {
-        return tensor.shape.size() > 1 ? tensor.data.size() / std::max<uint64_t>(1, tensor.shape[0]) : width(tensor);
+        return tensor.shape.size() > 1 ? tensor.data.size() / std::max<uint64_t>(1, tensor.shape[0])
+                                       : width(tensor);
     }
 
     void transpose(TensorInfo& tensor) const {
@@ -125,14 +137,20 @@ class Importer {
 
     void ungroup(TensorInfo& tensor) const {
         const uint64_t groups = n_kv_heads_;
-        if (groups == 0 || n_heads_ % groups != 0 || tensor.shape.empty() || tensor.shape[0] % (n_heads_ + 2 * groups) != 0)
-            refuse(tensor.stored_as, "has " + (tensor.shape.empty() ? "no" : std::to_string(tensor.shape[0])) + " rows, which are not those of " +
-                                         std::to_string(n_heads_) + " heads and " + std::to_string(groups) + " KV heads");
+        if (groups == 0 || n_heads_ % groups != 0 || tensor.shape.empty() ||
+            tensor.shape[0] % (n_heads_ + 2 * groups) != 0)
+            refuse(tensor.stored_as, "has " +
+                                         (tensor.shape.empty() ? "no" : std::to_string(tensor.shape[0])) +
+                                         " rows, which are not those of " + std::to_string(n_heads_) +
+                                         " heads and " + std::to_string(groups) + " KV heads");
         if (groups == 1) return; // q, k, v already
-        const uint64_t head = tensor.shape[0] / (n_heads_ + 2 * groups), a_group = n_heads_ / groups, step = row_bytes(tensor);
+        const uint64_t head = tensor.shape[0] / (n_heads_ + 2 * groups), a_group = n_heads_ / groups,
+                       step = row_bytes(tensor);
         const auto rows = [&](uint64_t first_head, uint64_t n) {
             for (uint64_t group = 0; group < groups; ++group)
-                tensor.runs.push_back({tensor.data.data() + (group * (a_group + 2) + first_head) * head * step, n * head, step, width(tensor)});
+                tensor.runs.push_back(
+                    {tensor.data.data() + (group * (a_group + 2) + first_head) * head * step, n * head, step,
+                     width(tensor)});
         };
         rows(0, a_group);
         rows(a_group, 1);
@@ -153,7 +171,8 @@ class Importer {
     }
 
     void skip_rows(TensorInfo& tensor, uint64_t n) const {
-        if (tensor.shape.size() != 2 || tensor.shape[0] <= n) refuse(tensor.stored_as, "has no rows after the first " + std::to_string(n));
+        if (tensor.shape.size() != 2 || tensor.shape[0] <= n)
+            refuse(tensor.stored_as, "has no rows after the first " + std::to_string(n));
         tensor.data = tensor.data.subspan(n * row_bytes(tensor));
         tensor.shape[0] -= n;
     }
@@ -174,9 +193,12 @@ class Importer {
         all.shape.insert(all.shape.begin(), parts.size());
         all.data = {};
         for (size_t expected = 0; const auto& [index, part] : parts) {
-            if (index != expected++) refuse(part.stored_as, "follows number " + std::to_string(expected - 1) + ", which is missing, of " + name);
+            if (index != expected++)
+                refuse(part.stored_as,
+                       "follows number " + std::to_string(expected - 1) + ", which is missing, of " + name);
             if (part.shape.empty() || part.dtype != all.dtype || part.shape != parts.begin()->second.shape)
-                refuse(part.stored_as, "has another type or shape than " + kvasir::quoted(parts.begin()->second.stored_as));
+                refuse(part.stored_as,
+                       "has another type or shape than " + kvasir::quoted(parts.begin()->second.stored_as));
             const uint64_t rows = part.n_values() / std::max<uint64_t>(1, part.shape.back());
             all.runs.push_back({part.data.data(), rows, part.shape.back() * width(part), width(part)});
         }
@@ -185,10 +207,12 @@ class Importer {
 
     /// A tied head is the token embedding, whichever of the two a file holds.
     void settle_head() {
-        const auto at = std::find_if(file_.tensors.begin(), file_.tensors.end(), [](const TensorInfo& t) { return t.name == "output.weight"; });
+        const auto at = std::find_if(file_.tensors.begin(), file_.tensors.end(),
+                                     [](const TensorInfo& t) { return t.name == "output.weight"; });
         const bool embedding = file_.find("token_embd.weight") != nullptr;
         if (!tied_ && at == file_.tensors.end())
-            config_.refuse("tie_word_embeddings is false, and the model has no head of its own", "another copy of the model");
+            config_.refuse("tie_word_embeddings is false, and the model has no head of its own",
+                           "another copy of the model");
         if (!tied_ || at == file_.tensors.end()) return;
         if (embedding)
             file_.tensors.erase(at);
@@ -206,7 +230,8 @@ class Importer {
 
 } // namespace
 
-void import_tensors(const Config& config, const Family& family, const std::vector<SafeTensor>& tensors, ModelFile& file) {
+void import_tensors(const Config& config, const Family& family, const std::vector<SafeTensor>& tensors,
+                    ModelFile& file) {
     Importer(config, family, file).run(tensors);
 }
 

@@ -31,31 +31,40 @@ const nlohmann::json* Config::find(const Names& names) const {
 std::optional<int64_t> Config::count(const Names& names) const {
     const auto* value = find(names);
     if (!value) return std::nullopt;
-    if (value->is_number_integer() && *value >= 0 && *value <= (int64_t{1} << 40)) return value->get<int64_t>();
+    if (value->is_number_integer() && *value >= 0 && *value <= (int64_t{1} << 40))
+        return value->get<int64_t>();
     // Some are written as 32768.0.
-    if (value->is_number_float() && *value >= 0 && *value <= 1e12 && std::floor(value->get<double>()) == *value)
+    if (value->is_number_float() && *value >= 0 && *value <= 1e12 &&
+        std::floor(value->get<double>()) == *value)
         return static_cast<int64_t>(value->get<double>());
-    refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no count", "another copy of the model");
+    refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no count",
+           "another copy of the model");
 }
 
 std::optional<double> Config::real(const Names& names) const {
     const auto* value = find(names);
     if (!value) return std::nullopt;
-    if (!value->is_number()) refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no number", "another copy of the model");
+    if (!value->is_number())
+        refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no number",
+               "another copy of the model");
     return value->get<double>();
 }
 
 std::optional<bool> Config::flag(const Names& names) const {
     const auto* value = find(names);
     if (!value) return std::nullopt;
-    if (!value->is_boolean()) refuse(std::string(names.front()) + " is " + shown_json(*value) + ", not true or false", "another copy of the model");
+    if (!value->is_boolean())
+        refuse(std::string(names.front()) + " is " + shown_json(*value) + ", not true or false",
+               "another copy of the model");
     return value->get<bool>();
 }
 
 std::optional<std::string> Config::text(const Names& names) const {
     const auto* value = find(names);
     if (!value) return std::nullopt;
-    if (!value->is_string()) refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no text", "another copy of the model");
+    if (!value->is_string())
+        refuse(std::string(names.front()) + " is " + shown_json(*value) + ", no text",
+               "another copy of the model");
     return value->get<std::string>();
 }
 
@@ -85,7 +94,8 @@ int64_t Config::need_count(const Names& names) const {
 void Config::expect(const char* name, const nlohmann::json& expected) const {
     const auto* value = find({name});
     if (value && *value != expected)
-        refuse(std::string(name) + " is " + shown_json(*value) + ", and only " + shown_json(expected) + " is supported",
+        refuse(std::string(name) + " is " + shown_json(*value) + ", and only " + shown_json(expected) +
+                   " is supported",
                "a model of the same family without it");
 }
 

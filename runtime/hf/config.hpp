@@ -11,8 +11,8 @@
 
 namespace kvasir {
 
-/// A config.json, or an object in it. Getters take the first of several names that is there and not null; they
-/// give nothing where none is, and throw Error, naming the key, where the value has another kind.
+/// A config.json, or an object in it. Getters take the first of several names that is there and not null;
+/// they give nothing where none is, and throw Error, naming the key, where the value has another kind.
 class Config {
   public:
     using Names = std::vector<const char*>;

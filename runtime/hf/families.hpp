@@ -20,7 +20,8 @@ enum class Layout {
     vector,   ///< [1, n] to [n]
 };
 
-/// A tensor by its name without the family's prefix and without ".weight" or ".bias"; '%' stands for the layer,
+/// A tensor by its name without the family's prefix and without ".weight" or ".bias"; '%' stands for the
+/// layer,
 /// '#' for one of several that GGUF stacks (experts, heads).
 struct TensorRule {
     const char* name;
@@ -37,15 +38,16 @@ struct Family {
     std::vector<const char*> unused = {};           ///< tensors that a checkpoint may hold and nobody reads
     const char* activation = "silu";                ///< where config.json does not say
     Config::Names activation_keys = {"hidden_act"};
-    bool tied = false;           ///< where config.json does not say
-    double norm_eps = 1e-5;      ///< likewise
-    int64_t n_ctx = 2048;        ///< likewise
+    bool tied = false;      ///< where config.json does not say
+    double norm_eps = 1e-5; ///< likewise
+    int64_t n_ctx = 2048;   ///< likewise
     Config::Names ff_keys = {"intermediate_size"};
     int64_t ff_multiple = 0; ///< d_ff over d_model, where none of these is there
     double rope_base = 10000;
-    double rotated_share = 1;    ///< of a head, likewise
+    double rotated_share = 1; ///< of a head, likewise
     const char* rope_layout = "halves";
-    std::vector<std::pair<const char*, nlohmann::json>> expected = {}; ///< settings with the one value that runs
+    std::vector<std::pair<const char*, nlohmann::json>> expected =
+        {}; ///< settings with the one value that runs
     /// What a row cannot say: adds keys to metadata (written with the architecture's prefix by `put`).
     void (*more)(const Config& config, Metadata& metadata, const std::string& prefix) = nullptr;
 };

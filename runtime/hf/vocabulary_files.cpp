@@ -5,6 +5,7 @@
 #include "runtime/hf/tokenizer_json.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace kvasir {
 
@@ -13,7 +14,8 @@ namespace {
 /// A JSON file of the folder; an empty object where it is not there.
 Config optional_file(const std::filesystem::path& path) {
     std::error_code error;
-    return Config(std::filesystem::exists(path, error) ? read_json(path.string()) : nlohmann::json::object(), path.string());
+    return Config(std::filesystem::exists(path, error) ? read_json(path.string()) : nlohmann::json::object(),
+                  path.string());
 }
 
 /// A token written as its text or as an object with `content`; nothing where there is none.
@@ -28,7 +30,8 @@ std::optional<std::string> chat_template(const Config& file) {
     const auto* value = file.find({"chat_template"});
     if (!value || value->is_string()) return file.text({"chat_template"});
     for (const auto& each : *value)
-        if (each.is_object() && each.value("name", "") == "default" && each.contains("template") && each["template"].is_string())
+        if (each.is_object() && each.value("name", "") == "default" && each.contains("template") &&
+            each["template"].is_string())
             return each["template"].get<std::string>();
     return std::nullopt;
 }
@@ -42,7 +45,9 @@ std::vector<int64_t> ids_of(const Config& file, const char* name) {
     }
     std::vector<int64_t> ids;
     for (const auto& id : *value) {
-        if (!id.is_number_unsigned() || id > INT32_MAX) file.refuse(std::string(name) + " holds " + kvasir::quoted(id.dump()) + ", no id of a token", "another copy of the model");
+        if (!id.is_number_unsigned() || id > INT32_MAX)
+            file.refuse(std::string(name) + " holds " + kvasir::quoted(id.dump()) + ", no id of a token",
+                        "another copy of the model");
         ids.push_back(id.get<int64_t>());
     }
     return ids;
@@ -52,13 +57,15 @@ class Reader {
   public:
     Reader(const Config& config, const std::filesystem::path& folder, Metadata& metadata)
         : config_(config), metadata_(metadata), tokenizer_(optional_file(folder / "tokenizer_config.json")),
-          special_(optional_file(folder / "special_tokens_map.json")), generation_(optional_file(folder / "generation_config.json")),
+          special_(optional_file(folder / "special_tokens_map.json")),
+          generation_(optional_file(folder / "generation_config.json")),
           n_vocab_(metadata.need_integer(metadata.need_text("general.architecture") + ".vocab_size")) {}
 
     void run(const std::filesystem::path& folder) {
         std::error_code error;
         if (const auto path = folder / "tokenizer.json"; std::filesystem::exists(path, error))
-            read_tokenizer_json(read_json(path.string()), path.string(), static_cast<uint64_t>(n_vocab_), metadata_);
+            read_tokenizer_json(read_json(path.string()), path.string(), static_cast<uint64_t>(n_vocab_),
+                                metadata_);
         else
             metadata_.values["tokenizer.ggml.model"] = std::string("no_vocab");
         read_special("bos_token", "bos");
@@ -69,14 +76,16 @@ class Reader {
         if (const auto text = chat_template(tokenizer_)) metadata_.values["tokenizer.chat_template"] = *text;
         if (const auto path = folder / "chat_template.jinja"; std::filesystem::exists(path, error)) {
             const MappedFile map(path.string());
-            metadata_.values["tokenizer.chat_template"] = std::string(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size());
+            metadata_.values["tokenizer.chat_template"] =
+                std::string(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size());
         }
     }
 
   private:
     /// BOS or EOS: what the tokenizer's template puts there, else the token that a file names, else its id.
     void read_special(const char* token, const std::string& name) {
-        const std::string id_key = "tokenizer.ggml." + name + "_token_id", add_key = "tokenizer.ggml.add_" + name + "_token";
+        const std::string id_key = "tokenizer.ggml." + name + "_token_id",
+                          add_key = "tokenizer.ggml.add_" + name + "_token";
         auto& values = metadata_.values;
         const auto* labels = metadata_.texts("tokenizer.ggml.tokens");
         auto text = token_text(tokenizer_, token);
@@ -85,7 +94,7 @@ class Reader {
             const auto it = std::find(labels->begin(), labels->end(), *text);
             if (it != labels->end()) values[id_key] = static_cast<int64_t>(it - labels->begin());
         }
-        for (const Config* file : {&generation_, &config_}) {
+        for (const Config* file : std::array<const Config*, 2>{&generation_, &config_}) {
             const auto ids = ids_of(*file, (name + "_token_id").c_str());
             if (!values.contains(id_key) && !ids.empty() && ids[0] < n_vocab_) values[id_key] = ids[0];
         }

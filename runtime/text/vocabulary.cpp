@@ -109,7 +109,7 @@ void Vocabulary::read_ids(const Metadata& metadata) {
         const auto at = std::find(types.begin(), types.end(), TokenType::unknown);
         if (at != types.end()) unknown = static_cast<int32_t>(at - types.begin());
     }
-    if (!metadata.integers("tokenizer.ggml.token_type")) infer_types();
+    if (!metadata.integers("tokenizer.ggml.token_type") && model != "no_vocab") infer_types();
     // GPT-2's files name <|endoftext|> here, which a text must never become.
     if (unknown >= 0 && is(unknown, TokenType::control)) unknown = -1;
     const auto wanted = [&](const std::string& key, int32_t id, bool otherwise) {

@@ -1,7 +1,7 @@
 #include "app/commands.hpp"
 #include "app/models.hpp"
 #include "app/output.hpp"
-#include "runtime/file/model_file.hpp"
+#include "runtime/model.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -34,8 +34,8 @@ Contents count(const ModelFile& file) {
     Contents contents;
     for (const TensorInfo& tensor : file.tensors) {
         contents.parameters[role(tensor.name)] += tensor.n_values();
-        contents.bytes[info(tensor.dtype).name] += tensor.data.size();
-        contents.n_bytes += tensor.data.size();
+        contents.bytes[info(tensor.dtype).name] += tensor.bytes();
+        contents.n_bytes += tensor.bytes();
     }
     return contents;
 }
@@ -190,7 +190,7 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
 } // namespace
 
 int run(const InspectOptions& options) {
-    const ModelFile file = read_gguf(model_path(options.model));
+    const ModelFile file = read_model(model_path(options.model));
     const ModelSpec spec = read_spec(file);
     const Contents contents = count(file);
     print(options.json ? to_text(to_json(file, spec, contents)) : describe(file, spec, contents));

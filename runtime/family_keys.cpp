@@ -11,6 +11,7 @@ namespace {
 
 /// Keys after "<family>." that read_spec uses, and those that change nothing.
 constexpr const char* known_keys[] = {
+    "activation", // this and rope.layout: of Hugging Face folders, where GGUF leaves them to the family
     "attention.clamp_kqv",
     "attention.head_count",
     "attention.head_count_kv",
@@ -42,6 +43,7 @@ constexpr const char* known_keys[] = {
     "leading_dense_block_count",
     "rope.dimension_count",
     "rope.freq_base",
+    "rope.layout",
     "rope.scale_linear",
     "rope.scaling.attn_factor",
     "rope.scaling.factor",

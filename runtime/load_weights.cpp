@@ -16,22 +16,32 @@ struct Loader {
     const Progress& progress;
     uint64_t total = 0, done = 0;
     std::deque<TensorInfo> cut{}; ///< pieces of fused tensors
+    std::deque<std::vector<std::byte>>
+        gathered{}; ///< tensors that lie in another order, until they are uploaded
 
     const TensorInfo* find(Role role, uint32_t layer, bool bias = false) {
         const bool named =
             std::any_of(row.names.begin(), row.names.end(), [&](auto& n) { return n.role == role; });
         return named ? file.find(tensor_name(row, role, layer, bias)) : nullptr;
     }
+    const TensorInfo* ordered(const TensorInfo& tensor) {
+        if (tensor.runs.empty()) return &tensor;
+        TensorInfo& plain = cut.emplace_back(tensor);
+        plain.data = in_order(tensor, gathered.emplace_back());
+        plain.runs.clear();
+        return &plain;
+    }
     std::vector<const TensorInfo*> all(const std::vector<Role>& roles, uint32_t layer, bool bias = false) {
         std::vector<const TensorInfo*> found;
         for (const Role role : roles)
             if (const TensorInfo* tensor = find(role, layer, bias)) {
-                found.push_back(tensor);
-                done += tensor->data.size();
+                found.push_back(ordered(*tensor));
+                done += tensor->bytes();
             }
         return found;
     }
-    void report() const {
+    void report() {
+        gathered.clear();
         if (progress) progress(done, total);
     }
     Linear linear(const std::vector<Role>& roles, uint32_t layer, bool gated = false) {
@@ -125,7 +135,7 @@ struct Loader {
 
 Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress) {
     Loader load{device, file, spec, architecture_of(file, spec.family), progress};
-    for (const TensorInfo& tensor : file.tensors) load.total += tensor.data.size();
+    for (const TensorInfo& tensor : file.tensors) load.total += tensor.bytes();
     Weights w;
     w.token_embedding = load.linear({Role::token_embedding}, 0);
     if (spec.learned_positions)

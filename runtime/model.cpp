@@ -1,9 +1,18 @@
 #include "runtime/model.hpp"
 
+#include "runtime/hf/folder.hpp"
+
+#include <filesystem>
+
 namespace kvasir {
 
+ModelFile read_model(const std::string& path) {
+    std::error_code error;
+    return std::filesystem::is_directory(path, error) ? read_hf_folder(path) : read_gguf(path);
+}
+
 Model load_model(Device& device, const std::string& path, const Progress& progress) {
-    return load_model(device, read_gguf(path), progress);
+    return load_model(device, read_model(path), progress);
 }
 
 Model load_model(Device& device, const ModelFile& file, const Progress& progress) {

@@ -21,6 +21,10 @@ struct Model {
     Weights weights;
 };
 
+/// Reads a model's metadata and where its tensors lie: path is a .gguf file or the folder of a Hugging Face
+/// model. Throws Error.
+ModelFile read_model(const std::string& path);
+
 /// Checks and uploads a model. Throws Error.
 Model load_model(Device& device, const ModelFile& file, const Progress& progress = {});
 

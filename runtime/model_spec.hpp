@@ -16,6 +16,7 @@ enum class RopeScaling {
     none,
     linear, ///< all divided by rope_factor
     ntk,    ///< the base stretched, so that the slowest is divided by rope_factor
+    dynamic, ///< the base stretched by as much as a context longer than the trained one needs
     yarn,   ///< slow ones divided, fast ones kept, a ramp between; cos and sin grow with the factor
     factors ///< each divided by its own number
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <unordered_map>
 
 namespace kvasir {
@@ -34,6 +35,32 @@ std::vector<double> read_vector(const ModelFile& file, const std::string& name) 
     return {values.begin(), values.end()};
 }
 
+constexpr std::pair<const char*, RopeScaling> rope_scalings[] = {
+    {"linear", RopeScaling::linear}, {"yarn", RopeScaling::yarn}, {"dynamic", RopeScaling::dynamic}};
+
+/// What a Hugging Face folder says itself: the same family comes with other activations, and with Q and K as
+/// they were trained, where GGUF's converter may have permuted their rows.
+void read_stated_choices(const ModelFile& file, const FamilyKeys& keys, ModelSpec& spec) {
+    constexpr std::pair<const char*, Activation> activations[] = {{"relu", Activation::relu},
+                                                                  {"gelu_tanh", Activation::gelu_tanh},
+                                                                  {"gelu_erf", Activation::gelu_erf},
+                                                                  {"silu", Activation::silu},
+                                                                  {"sigmoid", Activation::sigmoid}};
+    if (const auto name = keys.text("activation")) {
+        const auto it = std::find_if(std::begin(activations), std::end(activations),
+                                     [&](const auto& each) { return each.first == *name; });
+        if (it == std::end(activations))
+            refuse_shape(file, "the activation " + quoted(*name) + " is unknown",
+                         "another copy of the model");
+        spec.activation = it->second;
+    }
+    if (const auto layout = keys.text("rope.layout"); layout && spec.rope != Rope::none) {
+        if (*layout != "halves" && *layout != "pairs")
+            refuse_shape(file, "rope.layout is " + quoted(*layout), "another copy of the model");
+        spec.rope = *layout == "halves" ? Rope::halves : Rope::pairs;
+    }
+}
+
 void read_rope(const ModelFile& file, const FamilyKeys& keys, const Architecture& row, ModelSpec& spec) {
     spec.rope_dim = keys.count("rope.dimension_count").value_or(spec.head_dim);
     spec.rope_base = keys.real("rope.freq_base").value_or(10000);
@@ -46,11 +73,13 @@ void read_rope(const ModelFile& file, const FamilyKeys& keys, const Architecture
     if (!factor) factor = keys.real("rope.scale_linear");
     std::string type = keys.text("rope.scaling.type").value_or(factor ? "linear" : "none");
     // A factor of 0 stands for "not scaled" in older files, 1 is the same by arithmetic.
-    if (!factor || *factor == 0 || *factor == 1)
-        if (type == "linear" || type == "yarn") type = "none";
-    if (type == "linear" || type == "yarn") {
-        spec.rope_scaling = type == "linear" ? RopeScaling::linear : RopeScaling::yarn;
-        spec.rope_factor = *factor;
+    const auto scaling = std::find_if(std::begin(rope_scalings), std::end(rope_scalings),
+                                      [&](const auto& each) { return each.first == type; });
+    if (scaling != std::end(rope_scalings)) {
+        if (!factor || *factor == 0 || *factor == 1)
+            type = "none";
+        else
+            spec.rope_scaling = scaling->second, spec.rope_factor = *factor;
     }
     spec.rope_factors = read_vector(file, tensor_name(row, Role::rope_factors));
     if (spec.rope_factors.empty()) {
@@ -212,6 +241,7 @@ ModelSpec read_spec(const ModelFile& file) {
         spec.attention_scale = std::sqrt(static_cast<double>(spec.n_heads) / spec.d_model);
     if (const double scale = keys.real("attention.scale").value_or(0); scale != 0)
         spec.attention_scale = scale;
+    read_stated_choices(file, keys, spec);
     if (spec.rope != Rope::none) read_rope(file, keys, row, spec);
     if (spec.latent()) scale_latent_scores(keys, spec);
     read_experts(file, keys, row, spec);
@@ -230,8 +260,10 @@ void check_tensors(const ModelFile& file, const ModelSpec& spec) {
                          "converting the model again");
         if (it->second->shape != need.shape)
             refuse_shape(file,
-                         "tensor " + need.name + " is expected as " + shape_text(need.shape) +
-                             ", and found as " + shape_text(it->second->shape),
+                         "tensor " +
+                             (it->second->stored_as.empty() ? need.name : quoted(it->second->stored_as)) +
+                             " is expected as " + shape_text(need.shape) + ", and found as " +
+                             shape_text(it->second->shape),
                          "converting the model again");
         unused.erase(it);
     }
@@ -239,8 +271,8 @@ void check_tensors(const ModelFile& file, const ModelSpec& spec) {
     for (const TensorInfo& tensor : file.tensors)
         if (unused.contains(tensor.name))
             refuse_shape(file,
-                         "tensor " + quoted(tensor.name) + " " + shape_text(tensor.shape) +
-                             " is not part of a " + spec.family +
+                         "tensor " + quoted(tensor.stored_as.empty() ? tensor.name : tensor.stored_as) + " " +
+                             shape_text(tensor.shape) + " is not part of a " + spec.family +
                              " model as it is run here, and would change the result",
                          "a model without it");
 }

@@ -30,6 +30,9 @@ RopeTable rope_table(const ModelSpec& m, uint32_t n_ctx, bool windowed) {
     const uint32_t original_ctx = m.rope_original_ctx ? m.rope_original_ctx : m.n_ctx;
     const RopeScaling scaling = plain ? RopeScaling::none : m.rope_scaling;
     double base = plain ? m.window_rope_base : m.rope_base;
+    if (scaling == RopeScaling::dynamic && n_ctx > original_ctx)
+        base *= std::pow(m.rope_factor * n_ctx / original_ctx - (m.rope_factor - 1),
+                         m.rope_dim / (m.rope_dim - 2.0));
     if (scaling == RopeScaling::ntk) base *= std::pow(m.rope_factor, m.rope_dim / (m.rope_dim - 2.0));
     if (scaling == RopeScaling::yarn) table.magnitude *= 1 + 0.1 * std::log(m.rope_factor);
     const auto& factors =

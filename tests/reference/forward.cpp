@@ -15,7 +15,8 @@ Values read(const ModelFile& file, const TensorNeed& need) {
     if (!tensor || tensor->shape != need.shape)
         throw std::logic_error("no tensor " + need.name + " of this shape");
     std::vector<float> values(tensor->n_values());
-    decode(tensor->dtype, tensor->data.data(), values.data(), values.size());
+    std::vector<std::byte> storage;
+    decode(tensor->dtype, in_order(*tensor, storage).data(), values.data(), values.size());
     return Values(values.begin(), values.end());
 }
 

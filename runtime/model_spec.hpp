@@ -14,11 +14,11 @@ enum class KvType { f16, f32, q8_0 };
 /// How RoPE frequencies differ from base^(-2i/d); runtime/rope.hpp has the formulas.
 enum class RopeScaling {
     none,
-    linear, ///< all divided by rope_factor
-    ntk,    ///< the base stretched, so that the slowest is divided by rope_factor
+    linear,  ///< all divided by rope_factor
+    ntk,     ///< the base stretched, so that the slowest is divided by rope_factor
     dynamic, ///< the base stretched by as much as a context longer than the trained one needs
-    yarn,   ///< slow ones divided, fast ones kept, a ramp between; cos and sin grow with the factor
-    factors ///< each divided by its own number
+    yarn,    ///< slow ones divided, fast ones kept, a ramp between; cos and sin grow with the factor
+    factors  ///< each divided by its own number
 };
 
 /// RMSNorm or LayerNorm of queries and keys before RoPE.

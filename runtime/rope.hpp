@@ -14,7 +14,8 @@ struct RopeTable {
 
 /// The frequencies of a model that is run with a context of n_ctx; `windowed`: those of its layers with a
 /// window. m.rope is not none. Sources: Su et al. 2021, section 3.2.2; linear: Chen et al. 2023, equation 4;
-/// dynamic: the same, section 3.3, and transformers' modeling_rope_utils.py; ntk and yarn: Peng et al. 2023, definition 1 and equations 17 to 23.
+/// dynamic: the same, section 3.3, and transformers' modeling_rope_utils.py; ntk and yarn: Peng et al. 2023,
+/// definition 1 and equations 17 to 23.
 RopeTable rope_table(const ModelSpec& m, uint32_t n_ctx, bool windowed = false);
 
 /// The factors of Llama 3.1's scaling, for RopeScaling::factors: frequencies that turn less than

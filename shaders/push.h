@@ -15,8 +15,8 @@ PUSH(Embed) {
     uint d_model, n_chunks, stride; // of a table row, in 64-value chunks; of an output row, in values
     uint first_row, n_rows;         // the part of the table that is bound
     uint n_tokens;
-    uint learned;                   // 1: add row pos of the position table
-    float scale;                    // of the table's rows
+    uint learned; // 1: add row pos of the position table
+    float scale;  // of the table's rows
 };
 #endif
 
@@ -28,7 +28,8 @@ PUSH(Norm) {
     uint y_stride, y_first, y_width;
     uint n_rows;
     float eps;
-    uint gamma_width; // row r has its own gamma and beta, this far from those of row r - 1 of its token; 0: all the same
+    uint gamma_width; // row r has its own gamma and beta, this far from those of row r - 1 of its token; 0:
+                      // all the same
 };
 #endif
 
@@ -39,10 +40,10 @@ PUSH(Linear) {
     uint n_rows, first_row; // rows of this part, and where they begin in y
     uint n_tiles;           // tiles of this part; a gated layer has as many again for the up projection
     uint n_tokens;
-    uint x_stride, x_row;     // values between tokens; the first token read
-    uint y_stride, y_first;   // values between tokens; the first value of a token
+    uint x_stride, x_row;   // values between tokens; the first token read
+    uint y_stride, y_first; // values between tokens; the first value of a token
     // a stack of matrices: each slot of a token has one
-    uint n_slots, x_slot, y_slot; // of a token; values between them in x and y
+    uint n_slots, x_slot, y_slot;  // of a token; values between them in x and y
     uint first_matrix, n_matrices; // of this part
 };
 #endif
@@ -77,7 +78,8 @@ PUSH(RopeStore) {
     uint x_stride, q_stride;
     uint rope_dim;   // 0: no rotation
     uint rope_first; // entry of a head
-    uint n_heads_x;  // queries, keys and values in x: without the values where the cache holds them in its keys
+    uint
+        n_heads_x; // queries, keys and values in x: without the values where the cache holds them in its keys
 };
 #endif
 

@@ -93,7 +93,7 @@ TEST_CASE("a MODEL that is none: status 1 and one line, in every command that ta
     }
     for (const Arguments& command :
          std::vector<Arguments>{{"chat"}, {"generate", "--prompt", "a"}, {"inspect"}, {"bench"}})
-        check_refused(command, 1, {"no MODEL", "MODEL.gguf"});
+        check_refused(command, 1, {"no MODEL", ".gguf file or a folder"});
     check_refused({"generate", folder / "line\nend.gguf", "--prompt", "a"}, 1, {"line\\nend"});
 }
 

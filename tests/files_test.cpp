@@ -330,8 +330,12 @@ TEST_CASE("real files are read, and those of types that do not run are refused b
             expect_error([&] { read_gguf(path); }, {"tensor \"output.weight\"", "_K", "not supported yet"});
             continue;
         }
+        if (path.find("-00002-of-00002") != std::string::npos) {
+            expect_error([&] { read_gguf(path); }, {"part 2 of 2", "-00001-of-00002.gguf"});
+            continue;
+        }
         const ModelFile file = read_gguf(path);
-        CHECK(file.format == "GGUF v3");
+        CHECK(file.format.starts_with("GGUF v3"));
         CHECK(!file.metadata.values.empty());
     }
     CHECK(checked == 33);

@@ -332,14 +332,4 @@ TEST_CASE("real files: the shape counts exactly the values of the tensors") {
         CHECK(spec_of((std::string("quant/llama-256.") + type + ".gguf").c_str()).d_model == 256);
 }
 
-TEST_CASE("parts of models are refused") {
-    const auto folder = shared_data("arch", 2);
-    if (!folder) return;
-    const auto refuse = [&](const char* path, std::initializer_list<std::string> parts) {
-        expect_error([&] { read_spec(read_gguf((*folder / path).string())); }, parts);
-    };
-    refuse("split/llama-gqa-00001-of-00002.gguf", {"part 1 of 2"});
-    refuse("split/llama-gqa-00002-of-00002.gguf", {"part 2 of 2"});
-}
-
 } // namespace kvasir

@@ -131,6 +131,7 @@ std::vector<Architecture> make_table() {
                 a.scaled_embedding = true, a.layers_of_model_scaled_scores = 46; // the 27B model
             }),
         row(llama("deepseek2", Rope::pairs), [](A, M m) { m.router_norm = false; }),
+        row(llama(stated_family, Rope::none)),
     };
 }
 
@@ -178,7 +179,8 @@ std::span<const RoleName> gguf_names() {
 
 std::vector<std::string> families() {
     std::vector<std::string> names;
-    for (const Architecture& each : table()) names.push_back(each.choices.family);
+    for (const Architecture& each : table())
+        if (each.choices.family != stated_family) names.push_back(each.choices.family);
     return names;
 }
 

@@ -92,11 +92,15 @@ struct Architecture {
     uint32_t layers_of_model_scaled_scores = 0;
 };
 
+/// The row of models that no family describes, whose choices are stated one by one (runtime/spec_json.hpp).
+/// GGUF files cannot have it.
+constexpr const char* stated_family = "spec";
+
 /// The row of a family (general.architecture). Throws Error, naming those that run, where there is none; a
 /// kind of model that writes no text is named with what it is.
 const Architecture& architecture(const std::string& family);
 
-/// All families that run.
+/// All families that GGUF files can have.
 std::vector<std::string> families();
 
 /// The family's row, with the tensors fused and named as this file has them.

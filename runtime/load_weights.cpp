@@ -154,7 +154,6 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     }
     w.final_norm = load.norm(Role::final_norm);
     if (!spec.tied) w.head = load.linear({Role::head}, 0);
-    if (spec.n_experts > 0) w.experts_share = double(spec.n_experts_used) / spec.n_experts;
     if (progress) progress(load.total, load.total);
     return w;
 }

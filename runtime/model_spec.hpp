@@ -117,6 +117,8 @@ struct ModelSpec {
     uint32_t qkv_heads() const { return n_heads + (latent() ? 1 : 2) * n_kv_heads; }
     double score_scale() const;
 
+    bool operator==(const ModelSpec&) const = default;
+
     /// Parameters of one layer's attention: q, k, v, o and their biases.
     uint64_t attention_parameters() const;
     /// All parameters, embeddings and norms included; a tied head counts once.

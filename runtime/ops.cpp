@@ -1,5 +1,6 @@
 #include "runtime/ops.hpp"
 
+#include "runtime/ops_dispatch.hpp"
 #include "runtime/pack.hpp"
 #include "shaders/push.h"
 
@@ -12,9 +13,8 @@
 namespace kvasir {
 namespace {
 
-uint32_t groups_of(uint64_t items, uint32_t size) {
-    return static_cast<uint32_t>((items + size - 1) / size);
-}
+using ops::groups_of;
+using ops::or_none;
 
 /// n workgroups as (x, y), because an axis may hold only 65535.
 std::array<uint32_t, 3> folded(uint32_t n, uint32_t most) {
@@ -49,10 +49,6 @@ std::string reducing(const Step& step, const std::string& stem) {
 /// Whether a workgroup of this size is known to be one subgroup, so that it needs no barrier.
 uint32_t one_subgroup(const Step& step, uint32_t workgroup) {
     return step.tuning.subgroup && workgroup == step.tuning.subgroup_size;
-}
-
-const Buffer& or_none(const Step& step, const Buffer& buffer) {
-    return buffer ? buffer : step.none;
 }
 
 std::string shape(uint32_t rows, uint32_t columns) {
@@ -220,6 +216,7 @@ void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& 
         const double share = options.chosen ? double(part.n_matrices) / w.n_matrices : 1;
         const double macs =
             double(part.n_rows) * (w.gated ? 2 : 1) * w.d_in * step.n_tokens * n_slots * share;
+        const auto read = static_cast<uint64_t>(macs * info(part.dtype).block_bytes / info(part.dtype).block);
         if (!first_part) step.gpu.overlap(); // parts write different rows or slots
         first_part = false;
         step.gpu.dispatch(
@@ -227,62 +224,9 @@ void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& 
             push, {groups_of(step.n_tokens, columns), groups_of(n_tiles, w.gated ? 1 : tiles), n_slots},
             std::string("linear ") + info(part.dtype).name + " x" + std::to_string(n_slots) +
                 shape(part.n_rows * (w.gated ? 2 : 1), w.d_in),
-            {macs, static_cast<uint64_t>(macs * info(part.dtype).block_bytes / info(part.dtype).block)});
+            {macs, std::min(read, part.weights.size() + part.scales.size()) +
+                       step.n_tokens * n_slots * (w.d_in + part.n_rows) * uint64_t{4}});
     }
-}
-
-void route(const Step& step, const Buffer& chosen, const Rows& weights, const Rows& scores,
-           const Buffer& bias, const ModelSpec& m) {
-    assert(scores.width == m.n_experts && weights.width == m.n_experts_used &&
-           weights.stride == weights.width);
-    const uint32_t workgroup = step.tuning.plain_workgroup;
-    const push::Route push{step.n_tokens,
-                           m.n_experts,
-                           m.n_experts_used,
-                           scores.stride,
-                           m.router == Router::sigmoid,
-                           static_cast<bool>(bias),
-                           m.router_norm,
-                           static_cast<float>(m.router_scale)};
-    const std::array<const Buffer*, 4> buffers{&scores.buffer, &or_none(step, bias), &chosen,
-                                               &weights.buffer};
-    step.gpu.dispatch(
-        step.gpu.device().pipeline("route", {workgroup}), buffers, push,
-        {groups_of(step.n_tokens, workgroup), 1, 1}, "route",
-        {double(step.n_tokens) * m.n_experts * m.n_experts_used, uint64_t(step.n_tokens) * m.n_experts * 4});
-}
-
-void add_weighted(const Step& step, const Rows& x, const Rows& y, const Rows& weights, bool add) {
-    const uint32_t workgroup = step.tuning.plain_workgroup, n_slots = weights.width;
-    assert(x.width * n_slots == y.width);
-    const push::AddWeighted push{step.n_tokens, x.width, n_slots,       x.stride,
-                                 y.stride,      x.width, weights.stride};
-    const std::array<const Buffer*, 3> buffers{&y.buffer, &weights.buffer, &x.buffer};
-    step.gpu.dispatch(
-        step.gpu.device().pipeline("add_weighted", {workgroup, add}), buffers, push,
-        {groups_of(x.width, workgroup), step.n_tokens, 1}, "add experts",
-        {double(step.n_tokens) * y.width, uint64_t(step.n_tokens) * (y.width + x.width * 2) * 4});
-}
-
-namespace {
-
-void dispatch_limit(const Step& step, const Rows& x, double limit, uint32_t n_rows, bool soft) {
-    const uint32_t workgroup = step.tuning.plain_workgroup;
-    const push::Limit push{x.width, x.stride, static_cast<float>(limit)};
-    const std::array<const Buffer*, 1> buffers{&x.buffer};
-    step.gpu.dispatch(step.gpu.device().pipeline("limit", {workgroup, soft}), buffers, push,
-                      {groups_of(x.width, workgroup), n_rows, 1}, soft ? "softcap" : "clamp",
-                      {double(n_rows) * x.width, uint64_t(n_rows) * x.width * 8});
-}
-
-} // namespace
-
-void clamp(const Step& step, const Rows& x, double limit) {
-    dispatch_limit(step, x, limit, step.n_tokens, false);
-}
-
-void softcap(const Step& step, const Rows& x, double cap, uint32_t n_rows) {
-    dispatch_limit(step, x, cap, n_rows, true);
 }
 
 void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& angles, const KvCache& cache,

@@ -211,6 +211,7 @@ std::string shape_text(const std::vector<uint64_t>& shape) {
 ModelSpec read_spec(const ModelFile& file) {
     check_kind(file); // first, because the later parts of a split model do not even name their family
     const std::string family = file.metadata.need_text("general.architecture");
+    if (family == stated_family) refuse_shape(file, "a GGUF file names no family", "the family's name");
     const Architecture row = architecture_of(file, family);
     const FamilyKeys keys(file, family);
     keys.check_all_known();

@@ -134,7 +134,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
     return result;
 }
 
-Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name) {
+Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
+                  uint64_t max_part_bytes) {
     const auto& shape = tensors[0]->shape;
     assert(shape.size() == 3 && (tensors.size() == 1 || tensors[1]->shape == shape));
     const auto n_matrices = static_cast<uint32_t>(shape[0]), n_rows = static_cast<uint32_t>(shape[1]);
@@ -157,7 +158,8 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
     std::vector<Rows> rows(tensors.size()); // of all matrices
     for (size_t half = 0; half < exact.size(); ++half) add_rows(rows[half], exact[half]);
 
-    const uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
     const uint64_t tile_bytes = packed_tile_bytes(dtype, result.d_in) * rows.size();
     const uint64_t tiles = std::max<uint64_t>(1, limit / tile_bytes);
     const auto rows_a_part = static_cast<uint32_t>(std::min<uint64_t>(n_rows, tiles * tile_rows));

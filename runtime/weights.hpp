@@ -41,7 +41,6 @@ struct NormWeights {
     Buffer gamma, beta;
 
     explicit operator bool() const { return width > 0; }
-    uint64_t bytes() const { return gamma.size() + beta.size(); }
 };
 
 struct Layer {
@@ -73,8 +72,7 @@ struct Weights {
     Buffer position_embedding; ///< [n_ctx, d_model]; empty: none
     NormWeights embedding_norm, final_norm;
     std::vector<Layer> layers;
-    Linear head;              ///< [n_vocab, d_model]; empty where it is the token embedding
-    double experts_share = 1; ///< of the experts' bytes that a token reads
+    Linear head; ///< [n_vocab, d_model]; empty where it is the token embedding
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
 };
@@ -91,7 +89,9 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
 /// The values of these tensors one behind the other, as float32.
 Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name);
 
-/// The matrices of tensors [n_matrices, d_out, d_in] as a stack; two tensors: gate and up projections.
-Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name);
+/// The matrices of tensors [n_matrices, d_out, d_in] as a stack; two tensors: gate and up projections. Parts
+/// as in make_linear.
+Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
+                  uint64_t max_part_bytes = 0);
 
 } // namespace kvasir

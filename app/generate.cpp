@@ -3,6 +3,7 @@
 #include "app/models.hpp"
 #include "app/output.hpp"
 #include "app/terminal.hpp"
+#include "runtime/error.hpp"
 #include "runtime/text/chat_format.hpp"
 
 #include <nlohmann/json.hpp>
@@ -46,12 +47,16 @@ std::string summary(const Answer& answer, const AnswerRequest& request, uint32_t
 
 int run(const GenerateOptions& options) {
     model_path(options.model.model); // before standard input is waited for
-    const std::string prompt = options.prompt == "-" ? read_text("-") : options.prompt;
+    const std::string prompt = options.prompt == "-" ? read_text("-") : options.prompt.value_or("");
     Running running(options.model);
     const Tokenizer& tokenizer = running.model.tokenizer;
 
     AnswerRequest request{.sampler = options.sampler, .limit = options.n};
-    if (options.raw) {
+    if (!options.prompt) {
+        request.prompt = read_ids(options.ids, tokenizer.n_vocab());
+        if (request.prompt.empty())
+            throw Error("reading the ids in " + options.ids, "there are none", "one id at least");
+    } else if (options.raw) {
         request.prompt = encode_raw(tokenizer, prompt);
     } else {
         notice_template(running.path);

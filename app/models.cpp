@@ -5,6 +5,8 @@
 #include "runtime/error.hpp"
 #include "runtime/text/chat_format.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 namespace kvasir {
@@ -54,6 +56,25 @@ std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& p
     std::vector<int32_t> ids = tokenizer.encode(prompt, true, true);
     if (ids.empty())
         throw Error("running the prompt", "it is empty and the vocabulary has no BOS", "--prompt TEXT");
+    return ids;
+}
+
+std::vector<int32_t> read_ids(const std::string& path, int32_t n_vocab) {
+    const std::string text = read_text(path);
+    constexpr std::string_view space = ", \t\r\n";
+    std::vector<int32_t> ids;
+    for (size_t at = 0; (at = text.find_first_not_of(space, at)) != std::string::npos;) {
+        const size_t end = std::min(text.find_first_of(space, at), text.size());
+        int32_t id = -1;
+        const auto [rest, error] = std::from_chars(text.data() + at, text.data() + end, id);
+        if (error != std::errc{} || rest != text.data() + end || id < 0 || id >= n_vocab)
+            throw Error("reading id " + std::to_string(ids.size()) + " of " + path,
+                        "'" + text.substr(at, std::min<size_t>(end - at, 40)) + "'",
+                        "ids from 0 to " + std::to_string(n_vocab - 1) +
+                            ", separated by white space or commas");
+        ids.push_back(id);
+        at = end;
+    }
     return ids;
 }
 

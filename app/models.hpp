@@ -26,6 +26,10 @@ struct Running {
 /// Says so where the file has a chat template of its own, which the plain format is not.
 void notice_template(const std::string& path);
 
+/// The token ids in a file, separated by white space or commas; - reads standard input. Throws Error for one
+/// that is not below n_vocab.
+std::vector<int32_t> read_ids(const std::string& path, int32_t n_vocab);
+
 /// Ids of a prompt as it is, control tokens included, after BOS where the vocabulary asks for it. Throws
 /// Error where there is nothing to continue.
 std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& prompt);

@@ -108,9 +108,11 @@ void add_chat(CLI::App& command, ChatOptions& options) {
 
 void add_generate(CLI::App& command, GenerateOptions& options) {
     add_model(command, options.model);
-    command.add_option("--prompt", options.prompt, "What to answer; - reads standard input")
-        ->type_name("TEXT")
-        ->required();
+    auto* prompt = command.add_option("--prompt", options.prompt, "What to answer; - reads standard input")
+                       ->type_name("TEXT");
+    auto* ids = command.add_option("--ids", options.ids, "Token ids to continue, exactly as given")
+                    ->type_name("FILE");
+    prompt->excludes(ids);
     command.add_option("-n", options.n, "Tokens at most; else until the model ends or the context is full")
         ->type_name("N");
     add_sampler(command, options.sampler);
@@ -249,6 +251,9 @@ struct Parser {
 
 /// What CLI11 cannot say: exactly one of two options.
 void check_inputs(const Options& options) {
+    const auto* generate = std::get_if<GenerateOptions>(&options);
+    if (generate && !generate->prompt && generate->ids.empty())
+        throw CLI::RequiredError("--prompt TEXT or --ids FILE");
     const auto* score = std::get_if<ScoreOptions>(&options);
     if (score && score->text.empty() && score->ids.empty())
         throw CLI::RequiredError("--text FILE or --ids FILE");

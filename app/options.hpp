@@ -28,8 +28,9 @@ struct ChatOptions {
 struct GenerateOptions {
     ModelOptions model;
     SamplerOptions sampler;
-    std::string prompt;        ///< "-": standard input
-    std::optional<uint32_t> n; ///< nothing: until the model ends or the context is full
+    std::optional<std::string> prompt; ///< "-": standard input; exactly one of this and ids is given
+    std::string ids;                   ///< a file of token ids, "-" is standard input
+    std::optional<uint32_t> n;         ///< nothing: until the model ends or the context is full
     bool raw = false, json = false;
 };
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 
 namespace kvasir {
@@ -43,25 +42,6 @@ std::vector<Window> cut(const std::vector<int32_t>& ids, int32_t bos, uint32_t n
     return windows;
 }
 
-std::vector<int32_t> parse_ids(const std::string& path, int32_t n_vocab) {
-    const std::string text = read_text(path);
-    constexpr std::string_view space = ", \t\r\n";
-    std::vector<int32_t> ids;
-    for (size_t at = 0; (at = text.find_first_not_of(space, at)) != std::string::npos;) {
-        const size_t end = std::min(text.find_first_of(space, at), text.size());
-        int32_t id = -1;
-        const auto [rest, error] = std::from_chars(text.data() + at, text.data() + end, id);
-        if (error != std::errc{} || rest != text.data() + end || id < 0 || id >= n_vocab)
-            throw Error("reading id " + std::to_string(ids.size()) + " of " + path,
-                        "'" + text.substr(at, std::min<size_t>(end - at, 40)) + "'",
-                        "ids from 0 to " + std::to_string(n_vocab - 1) +
-                            ", separated by white space or commas");
-        ids.push_back(id);
-        at = end;
-    }
-    return ids;
-}
-
 /// -ln of the probability that softmax(logits) gives `target`.
 double negative_log_likelihood(std::span<const float> logits, int32_t target) {
     const double most = *std::max_element(logits.begin(), logits.end());
@@ -93,8 +73,8 @@ Score evaluate(Session& session, const std::vector<Window>& windows, OutputFile*
     return score;
 }
 
-std::vector<int32_t> read_ids(const ScoreOptions& options, const Tokenizer& tokenizer) {
-    if (!options.ids.empty()) return parse_ids(options.ids, tokenizer.n_vocab());
+std::vector<int32_t> ids_of(const ScoreOptions& options, const Tokenizer& tokenizer) {
+    if (!options.ids.empty()) return read_ids(options.ids, tokenizer.n_vocab());
     return tokenizer.encode(read_text(options.text), false, false);
 }
 
@@ -114,7 +94,7 @@ int run(const ScoreOptions& options) {
                     "the context holds " + std::to_string(n_ctx) + " tokens",
                     "a smaller --window or a larger --context");
 
-    const std::vector<int32_t> ids = read_ids(options, tokenizer);
+    const std::vector<int32_t> ids = ids_of(options, tokenizer);
     const int32_t bos = options.ids.empty() && tokenizer.add_bos() ? tokenizer.bos() : -1;
     const std::vector<Window> windows = cut(ids, bos, window);
     if (ids.empty() || (!logits && windows[0].target.empty()))

@@ -82,6 +82,21 @@ std::vector<SafeTensor> read_tensors(const fs::path& folder, ModelFile& file) {
            "the folder of a Hugging Face model, or a .gguf file");
 }
 
+/// config.json. ONNX Runtime GenAI writes the numbers, and model_type as type, into an object "model" of it.
+Config read_config_json(const std::string& path) {
+    nlohmann::json values = read_json(path);
+    const auto model = values.is_object() ? values.find("model") : values.end();
+    if (values.is_object() && !values.contains("model_type") && model != values.end() && model->is_object()) {
+        const nlohmann::json inner = *model;
+        for (const auto& [key, value] : inner.items())
+            if (key == "type")
+                values["model_type"] = value;
+            else if (!values.contains(key))
+                values[key] = value;
+    }
+    return Config(std::move(values), path);
+}
+
 /// model_type; nanoGPT's folders have only the numbers of its GPTConfig.
 std::string model_type_of(const Config& config) {
     if (const auto type = config.text({"model_type"})) return *type;
@@ -97,7 +112,7 @@ ModelFile read_hf_folder(const std::string& path) {
     if (!is_there(folder / "config.json"))
         refuse(folder, "it is a folder without a config.json",
                "the folder of a Hugging Face model, or the path of a .gguf file");
-    const Config config(read_json((folder / "config.json").string()), (folder / "config.json").string());
+    const Config config = read_config_json((folder / "config.json").string());
     std::string type = model_type_of(config);
     ModelFile file;
     file.path = path;

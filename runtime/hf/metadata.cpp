@@ -54,7 +54,7 @@ class Reader {
 
     void read_shape() {
         n_heads_ = config_.need_count({"num_attention_heads", "n_head", "n_heads"});
-        d_model_ = config_.need_count({"hidden_size", "n_embd", "n_embed", "d_model"});
+        d_model_ = config_.need_count({"n_embd", "n_embed", "d_model", "hidden_size"});
         n_ctx_ = config_
                      .count({"max_position_embeddings", "n_positions", "max_seq_len", "block_size",
                              "seq_length", "n_ctx"})

@@ -129,7 +129,7 @@ uint64_t Linear::bytes() const {
 }
 
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name) {
+                   const std::string& name, uint64_t max_part_bytes) {
     Linear result;
     result.d_in = static_cast<uint32_t>(tensors[0]->shape[1]);
     result.gated = gated;
@@ -157,7 +157,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
         if (!gated || i == 0) result.d_out += static_cast<uint32_t>(tensor.shape[0]);
     }
 
-    const uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
     uint32_t first_row = 0;
     for (const Run& run : runs) {
         const uint64_t tile_bytes = packed_tile_bytes(run.dtype, result.d_in) * run.halves.size();

@@ -65,8 +65,9 @@ struct Weights {
 Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress);
 
 /// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is
-/// the gate, the second the up projection.
+/// the gate, the second the up projection. A part's weights take at most max_part_bytes (0: what the device
+/// allows), but at least a tile.
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name);
+                   const std::string& name, uint64_t max_part_bytes = 0);
 
 } // namespace kvasir

@@ -69,18 +69,20 @@ void main() {
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
             Bits bits = load_bits(tile_at(r / LANE_ROWS), strip, lane + r % LANE_ROWS * LANES);
             [[unroll]] for (uint b = 0; b < BLOCKS; ++b) {
-                vec4 w[QUADS];
-                [[unroll]] for (uint q = 0; q < QUADS; ++q) w[q] = value(bits, b * QUADS + q);
+                float sums[COLS];
+                [[unroll]] for (uint c = 0; c < COLS; ++c) sums[c] = 0.0;
+                [[unroll]] for (uint q = 0; q < QUADS; ++q) {
+                    vec4 w = value(bits, b * QUADS + q);
+                    [[unroll]] for (uint c = 0; c < COLS; ++c) sums[c] += dot(w, x[from[c] + b * QUADS + q]);
+                }
                 [[unroll]] for (uint c = 0; c < COLS; ++c) {
-                    float sum = 0.0;
-                    [[unroll]] for (uint q = 0; q < QUADS; ++q) sum += dot(w[q], x[from[c] + b * QUADS + q]);
 #ifdef SCALED
-                    sum *= scale(bits, b);
+                    sums[c] *= scale(bits, b);
 #endif
 #ifdef MINIMUM
-                    sum -= minimum(bits, b) * x_sums[b][c];
+                    sums[c] -= minimum(bits, b) * x_sums[b][c];
 #endif
-                    acc[r][c] += sum;
+                    acc[r][c] += sums[c];
                 }
             }
         }

@@ -8,6 +8,7 @@
 #include "runtime/weights.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace kvasir {
@@ -21,7 +22,8 @@ struct Model {
     Weights weights;
 };
 
-/// Reads, checks and uploads a model. Throws Error.
-Model load_model(Device& device, const std::string& path, const Progress& progress = {});
+/// Reads, checks and uploads a model; quantize: as load_weights() takes it. Throws Error.
+Model load_model(Device& device, const std::string& path, const Progress& progress = {},
+                 std::optional<DType> quantize = {});
 
 } // namespace kvasir

@@ -1,6 +1,7 @@
 #include "runtime/weights.hpp"
 
 #include "runtime/pack.hpp"
+#include "runtime/quantize.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -77,12 +78,38 @@ Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tenso
     return buffer;
 }
 
+/// A tensor in another type than the file has it, with the bytes it points to.
+struct Transcoded {
+    TensorInfo info;
+    std::vector<std::byte> bytes;
+};
+
+Transcoded quantised(const TensorInfo& tensor, DType dtype) {
+    const uint64_t width = tensor.shape.back(), n_rows = tensor.n_values() / width;
+    const uint64_t from_bytes = tensor.data.size() / n_rows;
+    const uint64_t to_bytes = width / info(dtype).block * info(dtype).block_bytes;
+    Transcoded result{tensor, std::vector<std::byte>(n_rows * to_bytes)};
+    constexpr uint64_t rows_a_task = 32;
+    parallel(static_cast<uint32_t>((n_rows + rows_a_task - 1) / rows_a_task), [&](uint32_t task) {
+        std::vector<float> values(width);
+        for (uint64_t r = task * rows_a_task; r < std::min(n_rows, (task + 1) * rows_a_task); ++r) {
+            decode(tensor.dtype, tensor.data.data() + r * from_bytes, values.data(), width);
+            quantize(dtype, values, &result.bytes[r * to_bytes]);
+        }
+    });
+    result.info.dtype = dtype;
+    result.info.data = result.bytes;
+    return result;
+}
+
 /// Loads by role, counting what has been read.
 struct Loader {
     Device& device;
     const ModelFile& file;
     const Architecture& row;
     const Progress& progress;
+    const std::optional<DType> quantize;
+    Quantised counts{};
     uint64_t total = 0, done = 0;
 
     const TensorInfo* find(Role role, uint32_t layer, bool bias = false) {
@@ -99,9 +126,32 @@ struct Loader {
             }
         return found;
     }
+    bool to_quantise(const TensorInfo& tensor) const {
+        return info(tensor.dtype).block == 1 && tensor.n_values() >= least_quantised_values &&
+               tensor.shape.back() % info(*quantize).block == 0;
+    }
+    /// Replaces the matrices that are to be quantised by copies, which live in the result.
+    std::vector<Transcoded> replace(std::vector<const TensorInfo*>& tensors) {
+        std::vector<Transcoded> copies;
+        copies.reserve(tensors.size());
+        for (const TensorInfo*& tensor : tensors) {
+            if (!quantize) break;
+            if (!to_quantise(*tensor)) {
+                ++counts.n_kept;
+                continue;
+            }
+            copies.push_back(quantised(*tensor, *quantize));
+            ++counts.n_matrices;
+            counts.bytes_before += tensor->data.size();
+            counts.bytes_after += copies.back().bytes.size();
+            tensor = &copies.back().info;
+        }
+        return copies;
+    }
     Linear linear(const std::vector<Role>& roles, uint32_t layer, bool gated = false) {
-        const auto tensors = all(roles, layer);
+        auto tensors = all(roles, layer);
         if (tensors.empty()) return {};
+        const auto copies = replace(tensors);
         Linear result = make_linear(device, tensors, gated, tensors[0]->name);
         if (const auto biases = all(roles, layer, true); !biases.empty())
             result.bias = upload_floats(device, biases, biases[0]->name);
@@ -177,8 +227,9 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
     return result;
 }
 
-Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress) {
-    Loader load{device, file, architecture(spec.family), progress};
+Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress,
+                     std::optional<DType> quantize) {
+    Loader load{device, file, architecture(spec.family), progress, quantize};
     for (const TensorInfo& tensor : file.tensors) load.total += tensor.data.size();
     Weights w;
     w.token_embedding = load.linear({Role::token_embedding}, 0);
@@ -202,6 +253,7 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     w.final_norm = load.norm(Role::final_norm);
     if (!spec.tied) w.head = load.linear({Role::head}, 0);
     if (progress) progress(load.total, load.total);
+    w.quantised = load.counts;
     return w;
 }
 

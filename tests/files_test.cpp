@@ -239,9 +239,10 @@ TEST_CASE("GGUF: tensors that break the rules") {
     };
     using W = GgufWriter&;
     const uint64_t big = 1ull << 40;
-    refused([](W w) { w.tensors[0].type = 12; },
-            {"\"t\"", "Q4_K", "not supported yet", "F32, F16, BF16, Q8_0 or Q4_0"});
+    refused([](W w) { w.tensors[0].type = 16; },
+            {"\"t\"", "IQ2_XXS", "not supported yet", "F32, F16, BF16, Q8_0, Q4_0, "});
     refused([](W w) { w.tensors[0].type = 31; }, {"\"t\"", "Q4_0_4_4"});
+    refused([](W w) { w.tensors[0].type = 12; }, {"\"t\"", "rows of 32", "Q4_K", "blocks of 256"});
     refused([](W w) { w.tensors[0].type = 77; }, {"\"t\"", "type 77"});
     refused([](W w) { w.tensors[0].shape = {}; }, {"\"t\"", "0 axes"});
     refused([](W w) { w.tensors[0].shape = {1, 1, 1, 1, 32}; }, {"\"t\"", "5 axes"});

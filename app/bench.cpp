@@ -95,7 +95,7 @@ class Runner {
 double weight_bytes(const ModelFile& file, const ModelSpec& spec) {
     double bytes = 0;
     for (const TensorInfo& tensor : file.tensors)
-        if (spec.tied || tensor.name != "token_embd.weight") bytes += static_cast<double>(tensor.data.size());
+        if (spec.tied || tensor.name != "token_embd.weight") bytes += static_cast<double>(tensor.bytes());
     return bytes;
 }
 
@@ -221,7 +221,7 @@ int run(const BenchOptions& options) {
                     "a larger --context or smaller -p, -n, -d");
     Running running(options.model, positions);
     const double copy = running.device->copy_bandwidth();
-    const double weights = weight_bytes(read_gguf(running.path), running.model.spec);
+    const double weights = weight_bytes(read_model(running.path), running.model.spec);
     const auto kv = static_cast<double>(running.model.spec.kv_bytes_per_token(options.model.kv));
 
     Runner runner(running.session, running.model.spec.n_vocab);

@@ -1,7 +1,7 @@
 #include "app/commands.hpp"
 #include "app/models.hpp"
 #include "app/output.hpp"
-#include "runtime/file/model_file.hpp"
+#include "runtime/model.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -34,8 +34,8 @@ Contents count(const ModelFile& file) {
     Contents contents;
     for (const TensorInfo& tensor : file.tensors) {
         contents.parameters[role(tensor.name)] += tensor.n_values();
-        contents.bytes[info(tensor.dtype).name] += tensor.data.size();
-        contents.n_bytes += tensor.data.size();
+        contents.bytes[info(tensor.dtype).name] += tensor.bytes();
+        contents.n_bytes += tensor.bytes();
     }
     return contents;
 }
@@ -52,6 +52,7 @@ std::vector<Sharing> sharings(const ModelSpec& spec) {
         other.n_kv_heads = n_kv_heads;
         return other;
     };
+    if (spec.latent()) return {{"as_is", "as it is", spec}}; // its one KV head stands for all of them
     return {{"as_is", "as it is", spec}, {"mha", "as MHA", with(spec.n_heads)}, {"mqa", "as MQA", with(1)}};
 }
 
@@ -97,10 +98,48 @@ std::string position(const ModelSpec& spec) {
                 std::to_string(spec.rope_dim) + " of " + std::to_string(spec.head_dim) + " entries, base " +
                 fixed(spec.rope_base, 0);
         if (spec.rope_scaling == RopeScaling::linear) text += ", scaled by 1/" + fixed(spec.rope_factor, 2);
+        if (spec.rope_scaling == RopeScaling::ntk) text += ", NTK by " + fixed(spec.rope_factor, 2);
+        if (spec.rope_scaling == RopeScaling::yarn) text += ", YaRN by " + fixed(spec.rope_factor, 2);
+        if (spec.rope_scaling == RopeScaling::factors) text += ", a factor each";
         text += ")";
     }
     if (spec.alibi_max_bias > 0) text += ", ALiBi (max bias " + fixed(spec.alibi_max_bias, 1) + ")";
     return text.empty() ? "none" : text.substr(2);
+}
+
+std::string norm(const ModelSpec& spec) {
+    std::string text = spec.norm == Norm::rms ? "RMSNorm" : "LayerNorm";
+    if (spec.branch_norm) text += spec.pre_norm ? ", before and after branches" : ", after branches";
+    if (spec.post_norm) text += spec.pre_norm ? ", before branches and of sums" : ", of sums";
+    if (spec.qk_norm != QkNorm::none) text += ", of q and k";
+    if (spec.embedding_norm) text += ", of the embedding";
+    if (spec.parallel) text += spec.parallel_norms ? ", parallel block with two norms" : ", parallel block";
+    return text;
+}
+
+std::string heads(const ModelSpec& spec) {
+    const auto number = [](uint64_t n) { return std::to_string(n); };
+    if (spec.latent())
+        return number(spec.n_heads) + " of " + number(spec.mla_key_dim) +
+               ", keys and values from a latent of " + number(spec.kv_lora_rank);
+    return number(spec.n_heads) + " of " + number(spec.head_dim) + ", " + number(spec.n_kv_heads) +
+           " for keys and values";
+}
+
+std::string experts(const ModelSpec& spec) {
+    if (spec.n_experts == 0) return "none";
+    std::string text = std::to_string(spec.n_experts_used) + " of " + std::to_string(spec.n_experts) +
+                       " a token, d_ff " + std::to_string(spec.d_expert);
+    if (spec.d_shared) text += ", and a shared one of " + std::to_string(spec.d_shared);
+    if (spec.n_dense_layers) text += ", from layer " + std::to_string(spec.n_dense_layers) + " on";
+    return text;
+}
+
+std::string window(const ModelSpec& spec) {
+    if (spec.window == 0) return "all";
+    std::string text = std::to_string(spec.window);
+    if (spec.window_period > 1) text += ", all in every layer number " + std::to_string(spec.window_period);
+    return text;
 }
 
 std::string activation(const ModelSpec& spec) {
@@ -116,15 +155,14 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
         {"family", one_line(spec.family)},
         {"name", one_line(spec.name)},
         {"layers", number(spec.n_layers)},
-        {"heads", number(spec.n_heads) + " of " + number(spec.head_dim) + ", " + number(spec.n_kv_heads) +
-                      " for keys and values"},
+        {"heads", heads(spec)},
         {"d_model", number(spec.d_model)},
         {"d_ff", number(spec.d_ff)},
-        {"norm", std::string(spec.norm == Norm::rms ? "RMSNorm" : "LayerNorm") +
-                     (spec.parallel ? ", parallel block" : "")},
+        {"norm", norm(spec)},
         {"activation", activation(spec)},
+        {"experts", experts(spec)},
         {"positions", position(spec)},
-        {"window", spec.window ? number(spec.window) : "all"},
+        {"window", window(spec)},
         {"n_ctx", number(spec.n_ctx)},
         {"vocabulary", number(spec.n_vocab) + " tokens, " +
                            one_line(file.metadata.text("tokenizer.ggml.model").value_or("no tokenizer"))},
@@ -152,7 +190,7 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
 } // namespace
 
 int run(const InspectOptions& options) {
-    const ModelFile file = read_gguf(model_path(options.model));
+    const ModelFile file = read_model(model_path(options.model));
     const ModelSpec spec = read_spec(file);
     const Contents contents = count(file);
     print(options.json ? to_text(to_json(file, spec, contents)) : describe(file, spec, contents));

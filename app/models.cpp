@@ -41,14 +41,13 @@ SessionOptions session_options(const ModelOptions& options, uint32_t context) {
 } // namespace
 
 std::string model_path(const std::string& model) {
-    if (model.empty()) throw Error("opening a model", "no MODEL was given", "`kvasir chat MODEL.gguf`");
+    if (model.empty())
+        throw Error("opening a model", "no MODEL was given", "`kvasir chat MODEL`, a .gguf file or a folder");
     std::error_code error;
     const auto status = std::filesystem::status(model, error);
     if (!std::filesystem::exists(status))
         throw Error("opening the model " + one_line(model), "there is no such file",
-                    "the path of a .gguf file, or `kvasir --help`");
-    if (std::filesystem::is_directory(status))
-        throw Error("opening the model " + one_line(model), "it is a folder", "a .gguf file");
+                    "the path of a .gguf file or of a Hugging Face folder, or `kvasir --help`");
     return model;
 }
 
@@ -59,7 +58,7 @@ Running::Running(const ModelOptions& options, uint32_t context)
       session(*device, model, session_options(options, context)) {}
 
 void notice_template(const std::string& path) {
-    if (ChatFormat::has_template(read_gguf(path).metadata))
+    if (ChatFormat::has_template(read_model(path).metadata))
         notice("kvasir: the model has a chat template; this version uses the plain format (User: ... "
                "Assistant: ...) instead");
 }

@@ -56,7 +56,8 @@ CLI::Option* add_counts(CLI::App& command, const std::string& flag, std::vector<
 }
 
 void add_model(CLI::App& command, std::string& model) {
-    command.add_option("MODEL", model, "A .gguf file")->type_name("");
+    command.add_option("MODEL", model, "A .gguf file, or a folder with config.json and model.safetensors")
+        ->type_name("");
 }
 
 void add_model(CLI::App& command, ModelOptions& options) {

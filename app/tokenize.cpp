@@ -28,7 +28,7 @@ std::string line(const std::vector<int32_t>& ids) {
 } // namespace
 
 int run(const TokenizeOptions& options) {
-    const Tokenizer tokenizer(read_gguf(model_path(options.model)).metadata);
+    const Tokenizer tokenizer(read_model(model_path(options.model)).metadata);
     auto encode = [&](const std::string& text) { return tokenizer.encode(text, false, false); };
     if (options.cases.empty()) {
         const std::vector<int32_t> ids = encode(read_text(options.text));

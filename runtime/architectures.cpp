@@ -3,20 +3,22 @@
 #include "runtime/error.hpp"
 
 #include <algorithm>
-#include <cassert>
-#include <utility>
+#include <array>
+#include <iterator>
 
 namespace kvasir {
 
 namespace {
 
 /// Source: GGUF specification, "Standardized tensor names".
-constexpr RoleName gguf_names[] = {
+constexpr std::array all_gguf_names = std::to_array<RoleName>({
     {Role::token_embedding, "token_embd"},
     {Role::position_embedding, "position_embd"},
     {Role::embedding_norm, "token_embd_norm"},
     {Role::final_norm, "output_norm"},
     {Role::head, "output"},
+    {Role::rope_factors, "rope_freqs"},
+    {Role::rope_long_factors, "rope_factors_long"},
     {Role::attn_norm, "blk.%.attn_norm"},
     {Role::qkv, "blk.%.attn_qkv"},
     {Role::q, "blk.%.attn_q"},
@@ -25,84 +27,182 @@ constexpr RoleName gguf_names[] = {
     {Role::q_norm, "blk.%.attn_q_norm"},
     {Role::k_norm, "blk.%.attn_k_norm"},
     {Role::o, "blk.%.attn_output"},
+    {Role::attn_post_norm, "blk.%.post_attention_norm"},
+    {Role::q_a, "blk.%.attn_q_a"},
+    {Role::q_a_norm, "blk.%.attn_q_a_norm"},
+    {Role::q_b, "blk.%.attn_q_b"},
+    {Role::kv_a, "blk.%.attn_kv_a_mqa"},
+    {Role::kv_a_norm, "blk.%.attn_kv_a_norm"},
+    {Role::kv_b, "blk.%.attn_kv_b"},
+    {Role::k_b, "blk.%.attn_k_b"},
+    {Role::v_b, "blk.%.attn_v_b"},
     {Role::ffn_norm, "blk.%.ffn_norm"},
     {Role::gate, "blk.%.ffn_gate"},
     {Role::up, "blk.%.ffn_up"},
     {Role::down, "blk.%.ffn_down"},
-};
+    {Role::ffn_post_norm, "blk.%.post_ffw_norm"},
+    {Role::router, "blk.%.ffn_gate_inp"},
+    {Role::router_bias, "blk.%.exp_probs_b"},
+    {Role::expert_gates, "blk.%.ffn_gate_exps"},
+    {Role::expert_ups, "blk.%.ffn_up_exps"},
+    {Role::expert_downs, "blk.%.ffn_down_exps"},
+    {Role::shared_router, "blk.%.ffn_gate_inp_shexp"},
+    {Role::shared_gate, "blk.%.ffn_gate_shexp"},
+    {Role::shared_up, "blk.%.ffn_up_shexp"},
+    {Role::shared_down, "blk.%.ffn_down_shexp"},
+});
 
-const Architecture table[] = {
-    // Converters permute the rows of Q and K, so that in GGUF the rotated partners are neighbours.
-    {.choices = {.family = "llama",
-                 .rope = Rope::pairs,
-                 .norm = Norm::rms,
-                 .activation = Activation::silu,
-                 .gated = true},
-     .names = gguf_names},
-};
+/// The same names but for those of `others`.
+template <size_t n>
+constexpr auto renamed(const std::array<RoleName, n>& names, std::initializer_list<RoleName> others) {
+    auto result = names;
+    for (RoleName& name : result)
+        for (const RoleName& other : others)
+            if (name.role == other.role) name.pattern = other.pattern;
+    return result;
+}
 
-/// Appends the tensors of a model one after another.
-struct Needs {
-    const Architecture& row;
-    std::vector<TensorNeed> list;
+/// With two norms a block, Falcon's converter calls that of the feed-forward branch attn_norm.
+constexpr auto falcon_names =
+    renamed(all_gguf_names, {{Role::attn_norm, "blk.%.attn_norm_2"}, {Role::ffn_norm, "blk.%.attn_norm"}});
+/// Phi-3's factors come in two lists, for contexts up to the original length and beyond it.
+constexpr auto phi3_names = renamed(all_gguf_names, {{Role::rope_factors, "rope_factors_short"}});
 
-    void add(Role role, uint32_t layer, bool with_bias, std::vector<uint64_t> shape) {
-        const uint64_t rows = shape.front();
-        list.push_back({role, layer, false, tensor_name(row, role, layer), std::move(shape)});
-        if (with_bias) list.push_back({role, layer, true, tensor_name(row, role, layer, true), {rows}});
-    }
+/// The choices of GPT-2's descendants and of LLaMA's, from which rows differ.
+ModelSpec gpt(const char* family) {
+    ModelSpec m;
+    m.family = family;
+    m.norm = Norm::layer;
+    m.activation = Activation::gelu_tanh;
+    m.gated = false;
+    return m;
+}
+ModelSpec llama(const char* family, Rope rope) {
+    ModelSpec m;
+    m.family = family;
+    m.rope = rope;
+    return m;
+}
+
+template <class Change>
+Architecture row(ModelSpec choices, Change change) {
+    Architecture result{.choices = std::move(choices)};
+    change(result, result.choices);
+    return result;
+}
+Architecture row(ModelSpec choices) {
+    return {.choices = std::move(choices)};
+}
+
+/// Which halves or pairs a family rotates is told by how its converter leaves or permutes the rows of Q and
+/// K. GELU is the tanh form wherever GGUF runs, whatever the original had.
+std::vector<Architecture> make_table() {
+    using A = Architecture&;
+    using M = ModelSpec&;
+    return {
+        row(llama("llama", Rope::pairs)), // Mistral and Mixtral too
+        row(gpt("gpt2"), [](A, M m) { m.learned_positions = true; }),
+        row(gpt("gptj"), [](A, M m) { m.rope = Rope::pairs, m.parallel = true; }),
+        row(gpt("gptneox"), [](A a, M m) { m.rope = Rope::halves, a.parallel = ParallelSign::key; }),
+        row(gpt("bloom"), [](A, M m) { m.alibi_max_bias = 8, m.embedding_norm = true; }),
+        row(gpt("mpt")), // ALiBi where its key says so, else learned positions
+        row(gpt("falcon"),
+            [](A a, M m) {
+                m.rope = Rope::halves, m.parallel = true;
+                a.two_norms_sign = "blk.0.attn_norm_2.weight", a.two_norms_names = falcon_names;
+            }),
+        row(gpt("starcoder"), [](A, M m) { m.learned_positions = true; }),
+        row(gpt("starcoder2"), [](A, M m) { m.rope = Rope::halves; }),
+        row(llama("refact", Rope::none), [](A, M m) { m.alibi_max_bias = 8; }),
+        row(llama("stablelm", Rope::halves),
+            [](A a, M m) { m.norm = Norm::layer, a.parallel = ParallelSign::no_norm; }),
+        row(gpt("phi2"), [](A, M m) { m.rope = Rope::halves, m.parallel = true; }),
+        row(llama("phi3", Rope::halves), [](A a, M) { a.fused_gate = true, a.names = phi3_names; }),
+        row(llama("qwen2", Rope::halves)),
+        row(llama("qwen3", Rope::halves), [](A, M m) { m.qk_norm = QkNorm::head; }),
+        row(llama("qwen2moe", Rope::halves), [](A, M m) { m.router_norm = false, m.shared_gate = true; }),
+        row(llama("qwen3moe", Rope::halves), [](A, M m) { m.qk_norm = QkNorm::head; }),
+        row(llama("gemma", Rope::halves),
+            [](A a, M m) { m.activation = Activation::gelu_tanh, a.scaled_embedding = true; }),
+        row(llama("gemma2", Rope::halves),
+            [](A a, M m) {
+                m.activation = Activation::gelu_tanh, m.branch_norm = true, m.window_period = 2;
+                m.window = 4096, m.attention_softcap = 50, m.logit_softcap = 30;
+                a.scaled_embedding = true, a.layers_of_model_scaled_scores = 46; // the 27B model
+            }),
+        row(llama("deepseek2", Rope::pairs), [](A, M m) { m.router_norm = false; }),
+        row(llama(stated_family, Rope::none)),
+    };
+}
+
+const std::vector<Architecture>& table() {
+    static const std::vector<Architecture> rows = make_table();
+    return rows;
+}
+
+/// Kinds of models whose files people have beside those that write text.
+constexpr std::pair<const char*, const char*> other_kinds[] = {
+    {"bert", "an encoder, which gives embeddings"},
+    {"nomic-bert", "an encoder, which gives embeddings"},
+    {"nomic-bert-moe", "an encoder, which gives embeddings"},
+    {"jina-bert-v2", "an encoder, which gives embeddings"},
+    {"neo-bert", "an encoder, which gives embeddings"},
+    {"gemma-embedding", "an encoder, which gives embeddings"},
+    {"t5", "an encoder and a decoder, for translation"},
+    {"t5encoder", "an encoder, which gives embeddings"},
+    {"clip", "a vision or audio encoder, one part of a larger model"},
+    {"whisper", "a speech recogniser"},
+    {"wavtokenizer-dec", "a speech synthesiser"},
+    {"mamba", "a state-space model without attention"},
+    {"mamba2", "a state-space model without attention"},
+    {"jamba", "a state-space model with some attention layers"},
+    {"falcon-h1", "a state-space model beside attention"},
+    {"nemotron_h", "a state-space model with some attention layers"},
+    {"granitehybrid", "a state-space model with some attention layers"},
+    {"rwkv6", "a recurrent model without attention"},
+    {"rwkv6qwen2", "a recurrent model without attention"},
+    {"rwkv7", "a recurrent model without attention"},
+    {"dream", "a diffusion model, whose tokens see later ones"},
+    {"llada", "a diffusion model, whose tokens see later ones"},
+    {"flux", "an image generator"},
+    {"sd1", "an image generator"},
+    {"sd3", "an image generator"},
+    {"sdxl", "an image generator"},
+    {"control_vector", "a change to another model, not a model"},
 };
 
 } // namespace
 
+std::span<const RoleName> gguf_names() {
+    return all_gguf_names;
+}
+
+std::vector<std::string> families() {
+    std::vector<std::string> names;
+    for (const Architecture& each : table())
+        if (each.choices.family != stated_family) names.push_back(each.choices.family);
+    return names;
+}
+
 const Architecture& architecture(const std::string& family) {
+    for (const Architecture& each : table())
+        if (each.choices.family == family) return each;
     std::string names;
-    for (const Architecture& row : table) {
-        if (row.choices.family == family) return row;
-        names += (names.empty() ? "" : ", ") + row.choices.family;
-    }
-    throw Error("running a model of the family " + quoted(family), "it is not supported",
+    for (const std::string& name : families()) names += (names.empty() ? "" : ", ") + name;
+    const auto kind = std::find_if(std::begin(other_kinds), std::end(other_kinds),
+                                   [&](const auto& each) { return each.first == family; });
+    throw Error("running a model of the family " + quoted(family),
+                kind == std::end(other_kinds) ? "it is not supported" : std::string("it is ") + kind->second,
                 "one of these: " + names);
 }
 
-std::string tensor_name(const Architecture& row, Role role, uint32_t layer, bool bias) {
-    const auto it =
-        std::find_if(row.names.begin(), row.names.end(), [&](const RoleName& n) { return n.role == role; });
-    assert(it != row.names.end());
-    std::string name = it->pattern;
-    if (const size_t at = name.find('%'); at != std::string::npos) name.replace(at, 1, std::to_string(layer));
-    return name + (bias ? ".bias" : ".weight");
-}
-
-std::vector<TensorNeed> tensors_of(const Architecture& row, const ModelSpec& spec) {
-    const uint64_t d_model = spec.d_model, d_ff = spec.d_ff, head_dim = spec.head_dim;
-    const uint64_t d_q = head_dim * spec.n_heads, d_kv = head_dim * spec.n_kv_heads;
-    Needs needs{row, {}};
-    needs.add(Role::token_embedding, 0, false, {spec.n_vocab, d_model});
-    if (spec.learned_positions) needs.add(Role::position_embedding, 0, false, {spec.n_ctx, d_model});
-    if (spec.embedding_norm) needs.add(Role::embedding_norm, 0, spec.norm_bias, {d_model});
-    for (uint32_t layer = 0; layer < spec.n_layers; ++layer) {
-        needs.add(Role::attn_norm, layer, spec.norm_bias, {d_model});
-        if (row.fused_qkv) {
-            needs.add(Role::qkv, layer, spec.qkv_bias, {d_q + 2 * d_kv, d_model});
-        } else {
-            needs.add(Role::q, layer, spec.qkv_bias, {d_q, d_model});
-            needs.add(Role::k, layer, spec.qkv_bias, {d_kv, d_model});
-            needs.add(Role::v, layer, spec.qkv_bias, {d_kv, d_model});
-        }
-        if (spec.qk_norm) {
-            needs.add(Role::q_norm, layer, false, {head_dim});
-            needs.add(Role::k_norm, layer, false, {head_dim});
-        }
-        needs.add(Role::o, layer, spec.o_bias, {d_model, d_q});
-        if (!spec.parallel) needs.add(Role::ffn_norm, layer, spec.norm_bias, {d_model});
-        if (spec.gated) needs.add(Role::gate, layer, spec.ffn_bias, {d_ff, d_model});
-        needs.add(Role::up, layer, spec.ffn_bias, {d_ff, d_model});
-        needs.add(Role::down, layer, spec.ffn_bias, {d_model, d_ff});
-    }
-    needs.add(Role::final_norm, 0, spec.norm_bias, {d_model});
-    if (!spec.tied) needs.add(Role::head, 0, false, {spec.n_vocab, d_model});
-    return std::move(needs.list);
+Architecture architecture_of(const ModelFile& file, const std::string& family) {
+    Architecture result = architecture(family);
+    const auto has = [&](Role role) { return file.find(tensor_name(result, role)) != nullptr; };
+    if (result.two_norms_sign && file.find(result.two_norms_sign)) result.names = result.two_norms_names;
+    result.fused_qkv = has(Role::qkv);
+    result.split_kv_b = has(Role::k_b);
+    return result;
 }
 
 } // namespace kvasir

@@ -7,9 +7,14 @@ namespace kvasir {
 /// Activations of a step of at most n_tokens tokens, and what stays the same between steps.
 struct Scratch {
     Rows x, h, qkv, q, o, up, logits; ///< logits has one row, of the step's last token
+    Rows branch;                      ///< what a branch writes where it is normed before it is added
+    Rows q_latent, q_heads, values;   ///< latent attention
+    Rows scores, weights, expert_up, expert_out, shared_up, shared_out, shared_weight; ///< experts
+    Buffer chosen;                                                                     ///< their numbers
     AttentionScratch attention;
-    Buffer angles; ///< RoPE: (cos, sin) [n_ctx, rope_dim / 2]
-    Buffer ids;    ///< [n_ctx + 1]: the sequence; a step reads ids[pos...] and sample writes behind them
+    Buffer angles, window_angles; ///< RoPE: (cos, sin) [n_ctx, rope_dim / 2]; those of layers with a window,
+                                  ///< where they differ
+    Buffer ids; ///< [n_ctx + 1]: the sequence; a step reads ids[pos...] and sample writes behind them
     Buffer penalised, state, none;
 };
 

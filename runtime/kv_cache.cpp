@@ -22,7 +22,7 @@ uint64_t vector_bytes(KvType type, uint32_t head_dim) {
 } // namespace
 
 KvCache::KvCache(Device& device, const ModelSpec& spec, KvType type, uint32_t n_ctx)
-    : table(n_ctx, PageTable::pages_for(n_ctx), spec.window), type_(type) {
+    : table(n_ctx, PageTable::pages_for(n_ctx), spec.longest_window()), type_(type), latent_(spec.latent()) {
     const uint32_t n_pages = PageTable::pages_for(n_ctx);
     const uint64_t vectors = uint64_t(n_pages) * PageTable::page_size * spec.n_kv_heads;
     const uint64_t bytes = vectors * vector_bytes(type, spec.head_dim);
@@ -32,7 +32,7 @@ KvCache::KvCache(Device& device, const ModelSpec& spec, KvType type, uint32_t n_
         const std::string name =
             "the KV cache of " + std::to_string(n_ctx) + " positions, layer " + std::to_string(l);
         layers_.push_back({Buffer(device, bytes, Memory::device, name),
-                           Buffer(device, bytes, Memory::device, name),
+                           Buffer(device, latent_ ? 0 : bytes, Memory::device, name),
                            Buffer(device, scale_bytes, Memory::device, name + " scales")});
     }
     page_table_ = Buffer(device, n_pages * 4, Memory::host, "page table");

@@ -19,7 +19,8 @@ class KvCache {
 
     KvType type() const { return type_; }
     const Buffer& k(uint32_t layer) const { return layers_[layer].k; }
-    const Buffer& v(uint32_t layer) const { return layers_[layer].v; }
+    /// The keys' where values are their first entries (ModelSpec::latent).
+    const Buffer& v(uint32_t layer) const { return latent_ ? layers_[layer].k : layers_[layer].v; }
     const Buffer& scales(uint32_t layer) const { return layers_[layer].scales; }
     const Buffer& page_table() const { return page_table_; }
 
@@ -33,6 +34,7 @@ class KvCache {
         Buffer k, v, scales;
     };
     KvType type_;
+    bool latent_;
     std::vector<LayerBuffers> layers_;
     Buffer page_table_;
     uint64_t uploaded_ = UINT64_MAX;

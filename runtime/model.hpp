@@ -22,7 +22,15 @@ struct Model {
     Weights weights;
 };
 
-/// Reads, checks and uploads a model; quantize: as load_weights() takes it. Throws Error.
+/// Reads a model's metadata and where its tensors lie: path is a .gguf file or the folder of a Hugging Face
+/// model. Throws Error.
+ModelFile read_model(const std::string& path);
+
+/// Checks and uploads a model; quantize: as load_weights() takes it. Throws Error.
+Model load_model(Device& device, const ModelFile& file, const Progress& progress = {},
+                 std::optional<DType> quantize = {});
+
+/// As above, from a path.
 Model load_model(Device& device, const std::string& path, const Progress& progress = {},
                  std::optional<DType> quantize = {});
 

@@ -37,14 +37,19 @@ struct AttentionScratch {
 /// dispatch. The mathematics, its source and its layout stand in shaders/<name>.comp.
 namespace ops {
 
-/// x = E[ids] (+ P[pos...]).
+/// x = scale E[ids] (+ P[pos...]).
 void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& position_embedding,
-           const Buffer& ids);
+           const Buffer& ids, double scale = 1);
 
-/// y = norm(x).
-void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps);
+/// y = norm(x), or y += norm(x).
+void norm(const Step& step, const Rows& y, const Rows& x, const NormWeights& w, Norm kind, double eps,
+          bool add = false);
 
-/// Each head of the first n_heads of x's rows (from head `first` on) normed by itself, in place.
+/// The w.width entries of x's rows from `first` on normed, in place.
+void norm_part(const Step& step, const Rows& x, const NormWeights& w, Norm kind, double eps, uint32_t first);
+
+/// Each head of the first n_heads of x's rows (from head `first` on) normed by itself, in place, all with the
+/// same weights [head_dim] or each with its own [n_heads, head_dim].
 void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind, double eps, uint32_t first,
                 uint32_t n_heads, uint32_t head_dim);
 
@@ -52,16 +57,42 @@ struct LinearOptions {
     Activation activation = Activation::none;
     bool add = false;        ///< to what y holds: the residual
     bool last_token = false; ///< only the step's last token, to row 0 of y
+    uint32_t first = 0;      ///< entry of y's rows
 };
 /// y = act(W x + b), gated y = act(W_gate x + b_gate) * (W_up x + b_up).
 void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x,
             const LinearOptions& options = {});
 
-/// RoPE on q and k of qkv [n_tokens, (n_heads + 2 n_kv_heads) * head_dim]; q to `q`, k and v to the cache.
+struct StackOptions {
+    Activation activation = Activation::none;
+    uint32_t n_slots = 1;
+    const Buffer* chosen = nullptr;  ///< a slot's matrix, [n_tokens, n_slots]; null: slot i has matrix i
+    uint32_t x_slot = 0, y_slot = 0; ///< entries between a token's slots; x_slot 0: all read the same
+};
+/// For each slot of each token, y = act(W x), gated y = act(W_gate x) * (W_up x), with a matrix of its own.
+/// Whole chunks of x are read, so that x's buffer goes on for a row behind its last token where slots are
+/// narrower than those.
+void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+                  const StackOptions& options);
+
+/// Experts and their weights for each token, from scores [n_tokens, n_experts].
+void route(const Step& step, const Buffer& chosen, const Rows& weights, const Rows& scores,
+           const Buffer& bias, const ModelSpec& m);
+
+/// x = (or +=) the sum of weights[slot] y[slot] over the slots, which lie x.width apart.
+void add_weighted(const Step& step, const Rows& x, const Rows& y, const Rows& weights, bool add);
+
+/// x = clamp(x, -limit, limit).
+void clamp(const Step& step, const Rows& x, double limit);
+
+/// x = cap tanh(x / cap), for the first n_rows rows.
+void softcap(const Step& step, const Rows& x, double cap, uint32_t n_rows);
+
+/// RoPE on q and k of qkv [n_tokens, m.qkv_heads() * head_dim]; q to `q`, k and v to the cache.
 void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& angles, const KvCache& cache,
                 uint32_t layer, const ModelSpec& m);
 
-/// o = softmax(q k^T / sqrt(head_dim) + bias) v. n_splits > 1 (one token only) shares the keys among
+/// o = softmax(scale q k^T + bias) v. n_splits > 1 (one token only) shares the keys among
 /// workgroups.
 void attention(const Step& step, const Rows& o, const AttentionScratch& scratch, const Rows& q,
                const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_splits);
@@ -70,7 +101,7 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
                      const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_keys);
 
-/// norms [2, n_kv_heads, n_keys]: |k|, then |v|.
+/// norms [2, n_kv_heads, n_keys]: |k|, then |v|; 0 where a sliding window has released the page.
 void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint32_t layer, const ModelSpec& m,
               uint32_t n_keys);
 

@@ -1,6 +1,7 @@
 #include "runtime/quantize.hpp"
 
 #include "runtime/blocks.hpp"
+#include "runtime/parallel.hpp"
 
 #include <algorithm>
 #include <array>
@@ -155,6 +156,21 @@ void quantize(DType dtype, std::span<const float> values, std::byte* target) {
     auto* block = reinterpret_cast<uint8_t*>(target);
     for (size_t i = 0; i < values.size(); i += type.block, block += type.block_bytes)
         quantize_block(&values[i], block);
+}
+
+std::vector<std::byte> quantised(DType from, std::span<const std::byte> data, uint64_t width, DType to) {
+    const auto row_bytes = [&](DType dtype) { return width / info(dtype).block * info(dtype).block_bytes; };
+    const uint64_t n_rows = data.size() / row_bytes(from);
+    std::vector<std::byte> result(n_rows * row_bytes(to));
+    constexpr uint64_t rows_a_task = 32;
+    parallel(static_cast<uint32_t>((n_rows + rows_a_task - 1) / rows_a_task), [&](uint32_t task) {
+        std::vector<float> values(width);
+        for (uint64_t r = task * rows_a_task; r < std::min(n_rows, (task + 1) * rows_a_task); ++r) {
+            decode(from, &data[r * row_bytes(from)], values.data(), width);
+            quantize(to, values, &result[r * row_bytes(to)]);
+        }
+    });
+    return result;
 }
 
 } // namespace kvasir

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace kvasir {
 
@@ -15,5 +16,8 @@ constexpr DType quantised_types[] = {DType::q8_0, DType::q4_0, DType::q4_k};
 /// the value of largest magnitude over -8, as ggml's reference quantisers do; Q4_K has the scale and minimum
 /// of least squares.
 void quantize(DType dtype, std::span<const float> values, std::byte* target);
+
+/// A tensor of type `from`, whose rows are `width` values long, as type `to`, on all cores.
+std::vector<std::byte> quantised(DType from, std::span<const std::byte> data, uint64_t width, DType to);
 
 } // namespace kvasir

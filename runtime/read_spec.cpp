@@ -1,211 +1,203 @@
 #include "runtime/architectures.hpp"
 #include "runtime/error.hpp"
+#include "runtime/family_keys.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <unordered_map>
-#include <utility>
 
 namespace kvasir {
 
 namespace {
 
-/// Keys after "<family>." that read_spec uses, and those that change nothing.
-constexpr const char* known_keys[] = {
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.layer_norm_epsilon",
-    "attention.layer_norm_rms_epsilon",
-    "attention.max_alibi_bias",
-    "attention.sliding_window",
-    "attention.value_length",
-    "block_count",
-    "context_length",
-    "embedding_length",
-    "feed_forward_length",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "rope.scale_linear",
-    "rope.scaling.factor",
-    "rope.scaling.finetuned",
-    "rope.scaling.original_context_length",
-    "rope.scaling.type",
-    "tensor_data_layout",
-    "vocab_size",
-};
-
-/// Keys that change the mathematics in a way Kvasir does not run, with the value that leaves it unchanged.
-constexpr std::pair<const char*, double> neutral_keys[] = {
-    {"attention.clamp_kqv", 0},
-    {"attention.scale", 0},
-    {"attn_logit_softcapping", 0},
-    {"embedding_scale", 1},
-    {"expert_count", 0},
-    {"expert_used_count", 0},
-    {"expert_shared_count", 0},
-    {"final_logit_softcapping", 0},
-    {"logit_scale", 1},
-    {"residual_scale", 1},
-    {"rope.scaling.attn_factor", 1},
-};
-
-[[noreturn]] void refuse(const ModelFile& file, const std::string& found, const std::string& attempt) {
-    throw Error("reading the shape of " + file.path, found, attempt);
-}
-
-/// Metadata of one family: keys are written without its prefix.
-class Keys {
-  public:
-    Keys(const ModelFile& file, std::string family) : file_(file), prefix_(std::move(family) + ".") {}
-
-    bool has(const char* key) const { return file_.metadata.values.contains(prefix_ + key); }
-
-    /// A count that fits uint32; a per-layer array must have the same value everywhere.
-    std::optional<uint32_t> count(const char* key) const {
-        const std::string name = prefix_ + key;
-        const auto it = file_.metadata.values.find(name);
-        if (it == file_.metadata.values.end()) return std::nullopt;
-        std::optional<int64_t> value;
-        if (const auto* list = std::get_if<std::vector<int64_t>>(&it->second)) {
-            if (list->empty())
-                refuse(file_, quoted(name) + " is an empty array", "another copy of the model");
-            for (const int64_t item : *list)
-                if (item != list->front())
-                    refuse(file_,
-                           quoted(name) + " differs between layers (" + std::to_string(list->front()) +
-                               " and " + std::to_string(item) + "), which is not supported yet",
-                           "a model with equal layers");
-            value = list->front();
-        } else {
-            value = file_.metadata.integer(name);
-        }
-        if (*value < 0 || *value > UINT32_MAX)
-            refuse(file_, quoted(name) + " is " + std::to_string(*value) + ", not a 32-bit count",
-                   "another copy of the model");
-        return static_cast<uint32_t>(*value);
-    }
-
-    uint32_t need_count(const char* key) const {
-        const auto value = count(key);
-        if (!value) absent(key);
-        return *value;
-    }
-
-    std::optional<double> real(const char* key) const { return file_.metadata.real(prefix_ + key); }
-
-    double need_real(const char* key) const {
-        const auto value = real(key);
-        if (!value) absent(key);
-        return *value;
-    }
-
-    std::optional<std::string> text(const char* key) const { return file_.metadata.text(prefix_ + key); }
-
-    /// Refuses every key of the family that is not understood.
-    void check_all_known() const {
-        for (const auto& [name, value] : file_.metadata.values) {
-            if (!name.starts_with(prefix_)) continue;
-            const std::string_view key = std::string_view(name).substr(prefix_.size());
-            if (std::find(std::begin(known_keys), std::end(known_keys), key) != std::end(known_keys))
-                continue;
-            if (key == "attention.causal") {
-                if (file_.metadata.flag(name) == true) continue;
-                refuse(file_, quoted(name) + " is false: each token sees later ones",
-                       "a model that generates text");
-            }
-            const auto neutral = std::find_if(std::begin(neutral_keys), std::end(neutral_keys),
-                                              [&](const auto& row) { return row.first == key; });
-            if (neutral == std::end(neutral_keys))
-                refuse(file_, "metadata key " + quoted(name) + " is unknown, and could change the result",
-                       "a model that does not need it");
-            if (const double number = *file_.metadata.real(name); number != neutral->second)
-                refuse(file_, quoted(name) + " is " + shown(number) + ", which is not supported yet",
-                       "a model that does not use it");
-        }
-    }
-
-  private:
-    [[noreturn]] void absent(const char* key) const {
-        refuse(file_, "metadata key " + quoted(prefix_ + key) + " is missing", "converting the model again");
-    }
-
-    const ModelFile& file_;
-    std::string prefix_;
-};
-
 /// Refuses GGUF files that are not one whole model.
 void check_kind(const ModelFile& file) {
     const auto parts = file.metadata.integer("split.count").value_or(1);
     if (parts > 1)
-        refuse(file,
-               "it is part " + std::to_string(file.metadata.integer("split.no").value_or(0) + 1) + " of " +
-                   std::to_string(parts) + " of a model, and parts are not supported yet",
-               "joining them first with llama.cpp's llama-gguf-split --merge");
+        refuse_shape(file,
+                     "it is part " + std::to_string(file.metadata.integer("split.no").value_or(0) + 1) +
+                         " of " + std::to_string(parts) + " of a model, and parts are not supported yet",
+                     "joining them first with llama.cpp's llama-gguf-split --merge");
     const std::string type = file.metadata.text("general.type").value_or("model");
     if (type != "model")
-        refuse(file, "it is of type " + quoted(type) + ", not a model", "the model's own file");
+        refuse_shape(file, "it is of type " + quoted(type) + ", not a model", "the model's own file");
     if (file.tensors.empty())
-        refuse(file, "it has no tensors, only metadata and a vocabulary", "a file with weights");
+        refuse_shape(file, "it has no tensors, only metadata and a vocabulary", "a file with weights");
 }
 
-void read_rope(const ModelFile& file, const Keys& keys, ModelSpec& spec) {
-    if (file.find("rope_freqs.weight"))
-        refuse(file, "it has rope_freqs.weight, RoPE factors for each frequency (Llama 3), not supported yet",
-               "a model with plain or linearly scaled RoPE");
+/// Values of a tensor [n]; empty where there is none.
+std::vector<double> read_vector(const ModelFile& file, const std::string& name) {
+    const TensorInfo* tensor = file.find(name);
+    if (!tensor) return {};
+    std::vector<float> values(tensor->n_values());
+    decode(tensor->dtype, tensor->data.data(), values.data(), values.size());
+    return {values.begin(), values.end()};
+}
+
+constexpr std::pair<const char*, RopeScaling> rope_scalings[] = {
+    {"linear", RopeScaling::linear}, {"yarn", RopeScaling::yarn}, {"dynamic", RopeScaling::dynamic}};
+
+/// What a Hugging Face folder says itself: the same family comes with other activations, and with Q and K as
+/// they were trained, where GGUF's converter may have permuted their rows.
+void read_stated_choices(const ModelFile& file, const FamilyKeys& keys, ModelSpec& spec) {
+    constexpr std::pair<const char*, Activation> activations[] = {{"relu", Activation::relu},
+                                                                  {"gelu_tanh", Activation::gelu_tanh},
+                                                                  {"gelu_erf", Activation::gelu_erf},
+                                                                  {"silu", Activation::silu},
+                                                                  {"sigmoid", Activation::sigmoid}};
+    if (const auto name = keys.text("activation")) {
+        const auto it = std::find_if(std::begin(activations), std::end(activations),
+                                     [&](const auto& each) { return each.first == *name; });
+        if (it == std::end(activations))
+            refuse_shape(file, "the activation " + quoted(*name) + " is unknown",
+                         "another copy of the model");
+        spec.activation = it->second;
+    }
+    if (const auto layout = keys.text("rope.layout"); layout && spec.rope != Rope::none) {
+        if (*layout != "halves" && *layout != "pairs")
+            refuse_shape(file, "rope.layout is " + quoted(*layout), "another copy of the model");
+        spec.rope = *layout == "halves" ? Rope::halves : Rope::pairs;
+    }
+}
+
+void read_rope(const ModelFile& file, const FamilyKeys& keys, const Architecture& row, ModelSpec& spec) {
     spec.rope_dim = keys.count("rope.dimension_count").value_or(spec.head_dim);
     spec.rope_base = keys.real("rope.freq_base").value_or(10000);
-    const auto factor =
-        keys.has("rope.scaling.factor") ? keys.real("rope.scaling.factor") : keys.real("rope.scale_linear");
-    const std::string type = keys.text("rope.scaling.type").value_or(factor ? "linear" : "none");
-    if (type != "none" && type != "linear")
-        refuse(file, "RoPE scaling " + quoted(type) + " is not supported yet",
-               "a model with plain or linearly scaled RoPE");
+    spec.rope_original_ctx = keys.count("rope.scaling.original_context_length").value_or(0);
+    spec.rope_beta_fast = keys.real("rope.scaling.yarn_beta_fast").value_or(32);
+    spec.rope_beta_slow = keys.real("rope.scaling.yarn_beta_slow").value_or(1);
+    for (const char* key : {"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"})
+        spec.rope_magnitude *= keys.real(key).value_or(1);
+    auto factor = keys.real("rope.scaling.factor");
+    if (!factor) factor = keys.real("rope.scale_linear");
+    std::string type = keys.text("rope.scaling.type").value_or(factor ? "linear" : "none");
     // A factor of 0 stands for "not scaled" in older files, 1 is the same by arithmetic.
-    if (type == "none" || !factor || *factor == 0 || *factor == 1) return;
-    spec.rope_scaling = RopeScaling::linear;
-    spec.rope_factor = *factor;
+    const auto scaling = std::find_if(std::begin(rope_scalings), std::end(rope_scalings),
+                                      [&](const auto& each) { return each.first == type; });
+    if (scaling != std::end(rope_scalings)) {
+        if (!factor || *factor == 0 || *factor == 1)
+            type = "none";
+        else
+            spec.rope_scaling = scaling->second, spec.rope_factor = *factor;
+    }
+    spec.rope_factors = read_vector(file, tensor_name(row, Role::rope_factors));
+    if (spec.rope_factors.empty()) {
+        if (spec.rope_scaling == RopeScaling::none && type != "none")
+            refuse_shape(file,
+                         "RoPE scaling " + quoted(type) + " is not supported, or has no tensor of factors",
+                         "a model with plain RoPE, or one scaled by linear, yarn or a tensor of factors");
+        return;
+    }
+    if (spec.rope_scaling == RopeScaling::yarn)
+        refuse_shape(file, "RoPE is scaled both by yarn and by a tensor of factors",
+                     "converting the model again");
+    spec.rope_scaling = RopeScaling::factors;
+    if (row.names.data() != gguf_names().data())
+        spec.rope_long_factors = read_vector(file, tensor_name(row, Role::rope_long_factors));
 }
 
-uint32_t read_n_vocab(const ModelFile& file, const Keys& keys) {
+/// Keys and values of latent attention, as the cache has them. YaRN changes the scale of scores here, in
+/// place of cos and sin (DeepSeek-AI 2024, the model's own code).
+void read_latent(const ModelFile& file, const FamilyKeys& keys, ModelSpec& spec) {
+    spec.kv_lora_rank = *keys.count("attention.kv_lora_rank");
+    spec.q_lora_rank = keys.count("attention.q_lora_rank").value_or(0);
+    const bool own = keys.has("attention.key_length_mla");
+    spec.mla_key_dim = keys.need_count(own ? "attention.key_length_mla" : "attention.key_length");
+    spec.mla_value_dim = keys.need_count(own ? "attention.value_length_mla" : "attention.value_length");
+    spec.rope_dim = keys.need_count("rope.dimension_count");
+    if (spec.rope_dim > UINT32_MAX / 2 || spec.kv_lora_rank > UINT32_MAX / 2)
+        refuse_shape(file, "kv_lora_rank and rope.dimension_count are absurd", "another copy of the model");
+    spec.n_kv_heads = 1;
+    spec.head_dim = spec.kv_lora_rank + spec.rope_dim;
+    spec.attention_scale = 1 / std::sqrt(static_cast<double>(spec.mla_key_dim));
+}
+
+void scale_latent_scores(const FamilyKeys& keys, ModelSpec& spec) {
+    if (spec.rope_scaling != RopeScaling::yarn) return;
+    const double stretch = std::log(spec.rope_factor);
+    const double m = 1 + keys.real("rope.scaling.yarn_log_multiplier").value_or(0) * stretch;
+    spec.attention_scale *= m * m;
+    spec.rope_magnitude /= 1 + 0.1 * stretch;
+}
+
+void read_experts(const ModelFile& file, const FamilyKeys& keys, const Architecture& row, ModelSpec& spec) {
+    spec.n_experts = keys.count("expert_count").value_or(0);
+    if (spec.n_experts == 0) {
+        spec.shared_gate = false;
+        return;
+    }
+    spec.n_experts_used = keys.need_count("expert_used_count");
+    spec.n_dense_layers = keys.count("leading_dense_block_count").value_or(0);
+    spec.d_expert = keys.count("expert_feed_forward_length").value_or(spec.d_ff);
+    const uint64_t shared = uint64_t{keys.count("expert_shared_count").value_or(0)} * spec.d_expert;
+    spec.d_shared =
+        keys.count("expert_shared_feed_forward_length")
+            .value_or(spec.shared_gate ? spec.d_ff
+                                       : static_cast<uint32_t>(std::min<uint64_t>(shared, UINT32_MAX)));
+    spec.router_norm = keys.flag("expert_weights_norm").value_or(spec.router_norm);
+    const double scale = keys.real("expert_weights_scale").value_or(0);
+    spec.router_scale = scale == 0 ? 1 : scale; // 0 stands for none
+    const uint32_t gating = keys.count("expert_gating_func").value_or(1);
+    if (gating > 2)
+        refuse_shape(file, "expert_gating_func is " + std::to_string(gating) + ", which is not supported",
+                     "a model whose experts are chosen by softmax (1) or sigmoid (2)");
+    spec.router = gating == 2 ? Router::sigmoid : Router::softmax;
+    spec.router_bias = file.find(tensor_name(row, Role::router_bias, spec.n_dense_layers, true)) != nullptr;
+}
+
+uint32_t read_n_vocab(const ModelFile& file, const FamilyKeys& keys) {
     const auto* tokens = file.metadata.texts("tokenizer.ggml.tokens");
     const auto stated = keys.count("vocab_size");
     if (!tokens) return keys.need_count("vocab_size");
     if (stated && *stated != tokens->size())
-        refuse(file,
-               "vocab_size is " + std::to_string(*stated) + ", and the vocabulary has " +
-                   std::to_string(tokens->size()) + " tokens",
-               "converting the model again");
+        refuse_shape(file,
+                     "vocab_size is " + std::to_string(*stated) + ", and the vocabulary has " +
+                         std::to_string(tokens->size()) + " tokens",
+                     "converting the model again");
     return static_cast<uint32_t>(std::min<size_t>(tokens->size(), UINT32_MAX));
 }
 
-uint32_t read_head_dim(const ModelFile& file, const Keys& keys, const ModelSpec& spec) {
+uint32_t read_head_dim(const ModelFile& file, const FamilyKeys& keys, const ModelSpec& spec) {
     const auto key_length = keys.count("attention.key_length"),
                value_length = keys.count("attention.value_length");
     if (!key_length && (spec.n_heads == 0 || spec.d_model % spec.n_heads != 0))
-        refuse(file,
-               "embedding_length " + std::to_string(spec.d_model) + " is not divisible by head_count " +
-                   std::to_string(spec.n_heads) + ", and attention.key_length is not given",
-               "converting the model again");
+        refuse_shape(file,
+                     "embedding_length " + std::to_string(spec.d_model) + " is not divisible by head_count " +
+                         std::to_string(spec.n_heads) + ", and attention.key_length is not given",
+                     "converting the model again");
     const uint32_t head_dim = key_length ? *key_length : spec.d_model / spec.n_heads;
     if (value_length && *value_length != head_dim)
-        refuse(file,
-               "heads have keys of length " + std::to_string(head_dim) + " and values of length " +
-                   std::to_string(*value_length) + ", which is not supported yet",
-               "a model where both are equal");
+        refuse_shape(file,
+                     "heads have keys of length " + std::to_string(head_dim) + " and values of length " +
+                         std::to_string(*value_length) + ", which is not supported yet",
+                     "a model where both are equal");
     return head_dim;
 }
 
-/// Biases, a head of its own and q/k norms are there where their tensors are; check_tensors then wants all of
-/// them.
-void read_open_choices(const ModelFile& file, const Architecture& row, ModelSpec& spec) {
-    const auto has = [&](Role role, bool bias) {
+/// Biases, norms of q and k, and a head of its own are there where their tensors are; check_tensors then
+/// wants all of them.
+void read_open_choices(const ModelFile& file, const FamilyKeys& keys, const Architecture& row,
+                       ModelSpec& spec) {
+    const auto has = [&](Role role, bool bias = false) {
         return file.find(tensor_name(row, role, 0, bias)) != nullptr;
     };
-    spec.tied = !has(Role::head, false);
+    spec.tied = !has(Role::head);
+    spec.head_bias = has(Role::head, true);
+    spec.norm_bias = spec.norm == Norm::layer && has(Role::attn_norm, true);
     spec.qkv_bias = has(row.fused_qkv ? Role::qkv : Role::q, true);
     spec.o_bias = has(Role::o, true);
     spec.ffn_bias = has(Role::up, true);
+    if (spec.rope == Rope::none && spec.alibi_max_bias == 0) spec.learned_positions = true;
+    if (row.parallel == ParallelSign::key) spec.parallel = keys.flag("use_parallel_residual").value_or(true);
+    if (row.parallel == ParallelSign::no_norm) spec.parallel = !has(Role::ffn_norm);
+    if (spec.parallel) spec.parallel_norms = has(Role::ffn_norm);
+    const TensorInfo* q_norm = file.find(tensor_name(row, Role::q_norm));
+    if (!q_norm || spec.norm != Norm::layer) return; // RMSNorm of q and k is a choice of the family
+    spec.qk_norm_bias = has(Role::q_norm, true);
+    spec.qk_norm = q_norm->shape.size() == 2           ? QkNorm::heads
+                   : q_norm->shape[0] == spec.head_dim ? QkNorm::head
+                                                       : QkNorm::row;
 }
 
 std::string shape_text(const std::vector<uint64_t>& shape) {
@@ -219,8 +211,9 @@ std::string shape_text(const std::vector<uint64_t>& shape) {
 ModelSpec read_spec(const ModelFile& file) {
     check_kind(file); // first, because the later parts of a split model do not even name their family
     const std::string family = file.metadata.need_text("general.architecture");
-    const Architecture& row = architecture(family);
-    const Keys keys(file, family);
+    if (family == stated_family) refuse_shape(file, "a GGUF file names no family", "the family's name");
+    const Architecture row = architecture_of(file, family);
+    const FamilyKeys keys(file, family);
     keys.check_all_known();
 
     ModelSpec spec = row.choices;
@@ -232,13 +225,27 @@ ModelSpec read_spec(const ModelFile& file) {
     spec.d_ff = keys.need_count("feed_forward_length");
     spec.n_ctx = keys.need_count("context_length");
     spec.n_vocab = read_n_vocab(file, keys);
-    spec.head_dim = read_head_dim(file, keys, spec);
+    if (keys.has("attention.kv_lora_rank"))
+        read_latent(file, keys, spec);
+    else
+        spec.head_dim = read_head_dim(file, keys, spec);
     spec.norm_eps = keys.need_real(spec.norm == Norm::rms ? "attention.layer_norm_rms_epsilon"
                                                           : "attention.layer_norm_epsilon");
-    spec.window = keys.count("attention.sliding_window").value_or(0);
+    spec.window = keys.count("attention.sliding_window").value_or(spec.window);
     spec.alibi_max_bias = keys.real("attention.max_alibi_bias").value_or(spec.alibi_max_bias);
-    if (spec.rope != Rope::none) read_rope(file, keys, spec);
-    read_open_choices(file, row, spec);
+    spec.qkv_clamp = keys.real("attention.clamp_kqv").value_or(0);
+    spec.attention_softcap = keys.real("attn_logit_softcapping").value_or(spec.attention_softcap);
+    spec.logit_softcap = keys.real("final_logit_softcapping").value_or(spec.logit_softcap);
+    if (row.scaled_embedding) spec.embedding_scale = std::sqrt(static_cast<double>(spec.d_model));
+    if (spec.n_layers == row.layers_of_model_scaled_scores && spec.d_model > 0)
+        spec.attention_scale = std::sqrt(static_cast<double>(spec.n_heads) / spec.d_model);
+    if (const double scale = keys.real("attention.scale").value_or(0); scale != 0)
+        spec.attention_scale = scale;
+    read_stated_choices(file, keys, spec);
+    if (spec.rope != Rope::none) read_rope(file, keys, row, spec);
+    if (spec.latent()) scale_latent_scores(keys, spec);
+    read_experts(file, keys, row, spec);
+    read_open_choices(file, keys, row, spec);
     spec.validate();
     return spec;
 }
@@ -246,25 +253,28 @@ ModelSpec read_spec(const ModelFile& file) {
 void check_tensors(const ModelFile& file, const ModelSpec& spec) {
     std::unordered_map<std::string_view, const TensorInfo*> unused;
     for (const TensorInfo& tensor : file.tensors) unused.emplace(tensor.name, &tensor);
-    for (const TensorNeed& need : tensors_of(architecture(spec.family), spec)) {
+    for (const TensorNeed& need : tensors_of(architecture_of(file, spec.family), spec)) {
         const auto it = unused.find(need.name);
         if (it == unused.end())
-            refuse(file, "tensor " + need.name + " " + shape_text(need.shape) + " is missing",
-                   "converting the model again");
+            refuse_shape(file, "tensor " + need.name + " " + shape_text(need.shape) + " is missing",
+                         "converting the model again");
         if (it->second->shape != need.shape)
-            refuse(file,
-                   "tensor " + need.name + " is expected as " + shape_text(need.shape) + ", and found as " +
-                       shape_text(it->second->shape),
-                   "converting the model again");
+            refuse_shape(file,
+                         "tensor " +
+                             (it->second->stored_as.empty() ? need.name : quoted(it->second->stored_as)) +
+                             " is expected as " + shape_text(need.shape) + ", and found as " +
+                             shape_text(it->second->shape),
+                         "converting the model again");
         unused.erase(it);
     }
     // In the file's order, so that the message does not depend on hashing.
     for (const TensorInfo& tensor : file.tensors)
         if (unused.contains(tensor.name))
-            refuse(file,
-                   "tensor " + quoted(tensor.name) + " " + shape_text(tensor.shape) + " is not part of a " +
-                       spec.family + " model as it is run here, and would change the result",
-                   "a model without it");
+            refuse_shape(file,
+                         "tensor " + quoted(tensor.stored_as.empty() ? tensor.name : tensor.stored_as) + " " +
+                             shape_text(tensor.shape) + " is not part of a " + spec.family +
+                             " model as it is run here, and would change the result",
+                         "a model without it");
 }
 
 } // namespace kvasir

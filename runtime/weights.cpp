@@ -1,24 +1,13 @@
 #include "runtime/weights.hpp"
 
 #include "runtime/pack.hpp"
-#include "runtime/quantize.hpp"
+#include "runtime/parallel.hpp"
 
 #include <algorithm>
 #include <cassert>
-#include <thread>
 
 namespace kvasir {
 namespace {
-
-/// Runs task(i) for i < n on all cores.
-void parallel(uint32_t n, const std::function<void(uint32_t)>& task) {
-    const uint32_t n_threads = std::min(n, std::max(1u, std::thread::hardware_concurrency()));
-    std::vector<std::jthread> threads;
-    for (uint32_t t = 0; t < n_threads; ++t)
-        threads.emplace_back([&, t] {
-            for (uint32_t i = t; i < n; i += n_threads) task(i);
-        });
-}
 
 using Rows = std::vector<const std::byte*>;
 
@@ -38,7 +27,7 @@ void fill_tiles(Buffer& buffer, uint32_t n_tiles, uint64_t tile_bytes,
     });
 }
 
-/// One part: rows of one type, of each half where gated.
+/// One part: rows of one type, of each half where gated (of a stack: of each matrix's halves).
 LinearPart make_part(Device& device, DType dtype, uint32_t d_in, uint32_t first_row,
                      const std::vector<Rows>& halves, const std::string& name) {
     const auto n_rows = static_cast<uint32_t>(halves[0].size());
@@ -67,6 +56,8 @@ std::vector<float> decoded(const TensorInfo& tensor) {
     return values;
 }
 
+} // namespace
+
 Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name) {
     std::vector<float> values;
     for (const TensorInfo* tensor : tensors) {
@@ -77,100 +68,6 @@ Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tenso
     buffer.upload(std::as_bytes(std::span(values)));
     return buffer;
 }
-
-/// A tensor in another type than the file has it, with the bytes it points to.
-struct Transcoded {
-    TensorInfo info;
-    std::vector<std::byte> bytes;
-};
-
-Transcoded quantised(const TensorInfo& tensor, DType dtype) {
-    const uint64_t width = tensor.shape.back(), n_rows = tensor.n_values() / width;
-    const uint64_t from_bytes = tensor.data.size() / n_rows;
-    const uint64_t to_bytes = width / info(dtype).block * info(dtype).block_bytes;
-    Transcoded result{tensor, std::vector<std::byte>(n_rows * to_bytes)};
-    constexpr uint64_t rows_a_task = 32;
-    parallel(static_cast<uint32_t>((n_rows + rows_a_task - 1) / rows_a_task), [&](uint32_t task) {
-        std::vector<float> values(width);
-        for (uint64_t r = task * rows_a_task; r < std::min(n_rows, (task + 1) * rows_a_task); ++r) {
-            decode(tensor.dtype, tensor.data.data() + r * from_bytes, values.data(), width);
-            quantize(dtype, values, &result.bytes[r * to_bytes]);
-        }
-    });
-    result.info.dtype = dtype;
-    result.info.data = result.bytes;
-    return result;
-}
-
-/// Loads by role, counting what has been read.
-struct Loader {
-    Device& device;
-    const ModelFile& file;
-    const Architecture& row;
-    const Progress& progress;
-    const std::optional<DType> quantize;
-    Quantised counts{};
-    uint64_t total = 0, done = 0;
-
-    const TensorInfo* find(Role role, uint32_t layer, bool bias = false) {
-        const bool named =
-            std::any_of(row.names.begin(), row.names.end(), [&](auto& n) { return n.role == role; });
-        return named ? file.find(tensor_name(row, role, layer, bias)) : nullptr;
-    }
-    std::vector<const TensorInfo*> all(const std::vector<Role>& roles, uint32_t layer, bool bias = false) {
-        std::vector<const TensorInfo*> found;
-        for (const Role role : roles)
-            if (const TensorInfo* tensor = find(role, layer, bias)) {
-                found.push_back(tensor);
-                done += tensor->data.size();
-            }
-        return found;
-    }
-    bool to_quantise(const TensorInfo& tensor) const {
-        return info(tensor.dtype).block == 1 && tensor.n_values() >= least_quantised_values &&
-               tensor.shape.back() % info(*quantize).block == 0;
-    }
-    /// Replaces the matrices that are to be quantised by copies, which live in the result.
-    std::vector<Transcoded> replace(std::vector<const TensorInfo*>& tensors) {
-        std::vector<Transcoded> copies;
-        copies.reserve(tensors.size());
-        for (const TensorInfo*& tensor : tensors) {
-            if (!quantize) break;
-            if (!to_quantise(*tensor)) {
-                ++counts.n_kept;
-                continue;
-            }
-            copies.push_back(quantised(*tensor, *quantize));
-            ++counts.n_matrices;
-            counts.bytes_before += tensor->data.size();
-            counts.bytes_after += copies.back().bytes.size();
-            tensor = &copies.back().info;
-        }
-        return copies;
-    }
-    Linear linear(const std::vector<Role>& roles, uint32_t layer, bool gated = false) {
-        auto tensors = all(roles, layer);
-        if (tensors.empty()) return {};
-        const auto copies = replace(tensors);
-        Linear result = make_linear(device, tensors, gated, tensors[0]->name);
-        if (const auto biases = all(roles, layer, true); !biases.empty())
-            result.bias = upload_floats(device, biases, biases[0]->name);
-        if (progress) progress(done, total);
-        return result;
-    }
-    NormWeights norm(Role role, uint32_t layer = 0) {
-        NormWeights result;
-        if (const auto gamma = all({role}, layer); !gamma.empty()) {
-            result.width = static_cast<uint32_t>(gamma[0]->shape[0]);
-            result.gamma = upload_floats(device, gamma, gamma[0]->name);
-        }
-        if (const auto beta = all({role}, layer, true); !beta.empty())
-            result.beta = upload_floats(device, beta, beta[0]->name);
-        return result;
-    }
-};
-
-} // namespace
 
 uint64_t Linear::bytes() const {
     uint64_t sum = bias.size();
@@ -227,47 +124,52 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
     return result;
 }
 
-Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress,
-                     std::optional<DType> quantize) {
-    Loader load{device, file, architecture(spec.family), progress, quantize};
-    for (const TensorInfo& tensor : file.tensors) load.total += tensor.data.size();
-    Weights w;
-    w.token_embedding = load.linear({Role::token_embedding}, 0);
-    if (spec.learned_positions)
-        w.position_embedding =
-            upload_floats(device, load.all({Role::position_embedding}, 0), "position_embd");
-    w.embedding_norm = load.norm(Role::embedding_norm);
-    for (uint32_t l = 0; l < spec.n_layers; ++l) {
-        Layer& layer = w.layers.emplace_back();
-        layer.attn_norm = load.norm(Role::attn_norm, l);
-        layer.qkv = load.linear(
-            load.row.fused_qkv ? std::vector{Role::qkv} : std::vector{Role::q, Role::k, Role::v}, l);
-        layer.q_norm = load.norm(Role::q_norm, l);
-        layer.k_norm = load.norm(Role::k_norm, l);
-        layer.o = load.linear({Role::o}, l);
-        layer.ffn_norm = load.norm(Role::ffn_norm, l);
-        layer.up = load.linear(spec.gated ? std::vector{Role::gate, Role::up} : std::vector{Role::up}, l,
-                               spec.gated);
-        layer.down = load.linear({Role::down}, l);
+Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
+                  uint64_t max_part_bytes) {
+    const auto& shape = tensors[0]->shape;
+    assert(shape.size() == 3 && (tensors.size() == 1 || tensors[1]->shape == shape));
+    const auto n_matrices = static_cast<uint32_t>(shape[0]), n_rows = static_cast<uint32_t>(shape[1]);
+    Linear result;
+    result.d_out = n_rows;
+    result.d_in = static_cast<uint32_t>(shape[2]);
+    result.n_matrices = n_matrices;
+    result.gated = tensors.size() == 2;
+    DType dtype = tensors[0]->dtype;
+    std::vector<std::vector<float>> transcoded;
+    std::vector<TensorInfo> exact;
+    for (const TensorInfo* tensor : tensors) {
+        TensorInfo& all_rows = exact.emplace_back(*tensor);
+        all_rows.shape = {uint64_t(n_matrices) * n_rows, result.d_in};
+        if (tensors.back()->dtype == tensors[0]->dtype) continue;
+        dtype = all_rows.dtype = DType::f32;
+        transcoded.push_back(decoded(*tensor));
+        all_rows.data = std::as_bytes(std::span(transcoded.back()));
     }
-    w.final_norm = load.norm(Role::final_norm);
-    if (!spec.tied) w.head = load.linear({Role::head}, 0);
-    if (progress) progress(load.total, load.total);
-    w.quantised = load.counts;
-    return w;
-}
+    std::vector<Rows> rows(tensors.size()); // of all matrices
+    for (size_t half = 0; half < exact.size(); ++half) add_rows(rows[half], exact[half]);
 
-uint64_t Weights::bytes() const {
-    uint64_t sum =
-        token_embedding.bytes() + position_embedding.size() + head.bytes() + final_norm.gamma.size();
-    for (const Layer& layer : layers)
-        sum += layer.qkv.bytes() + layer.o.bytes() + layer.up.bytes() + layer.down.bytes() +
-               layer.attn_norm.gamma.size() + layer.ffn_norm.gamma.size();
-    return sum;
-}
-
-uint64_t Weights::bytes_per_token() const {
-    return bytes() - (head ? token_embedding.bytes() : 0);
+    uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
+    const uint64_t tile_bytes = packed_tile_bytes(dtype, result.d_in) * rows.size();
+    const uint64_t tiles = std::max<uint64_t>(1, limit / tile_bytes);
+    const auto rows_a_part = static_cast<uint32_t>(std::min<uint64_t>(n_rows, tiles * tile_rows));
+    const auto matrices_a_part = static_cast<uint32_t>(std::max<uint64_t>(1, tiles / tiles_of(n_rows)));
+    for (uint32_t first = 0; first < n_matrices; first += matrices_a_part)
+        for (uint32_t from = 0; from < n_rows; from += rows_a_part) {
+            const uint32_t n = std::min(rows_a_part, n_rows - from);
+            const uint32_t end = std::min(n_matrices, first + matrices_a_part);
+            std::vector<Rows> halves;
+            for (uint32_t i = first; i < end; ++i)
+                for (const Rows& half : rows) {
+                    const auto begin = half.begin() + ptrdiff_t(uint64_t(i) * n_rows + from);
+                    halves.emplace_back(begin, begin + n);
+                }
+            LinearPart& part =
+                result.parts.emplace_back(make_part(device, dtype, result.d_in, from, halves, name));
+            part.first_matrix = first;
+            part.n_matrices = end - first;
+        }
+    return result;
 }
 
 } // namespace kvasir

@@ -20,17 +20,21 @@ struct Quantised {
     uint64_t bytes_before = 0, bytes_after = 0; ///< of the quantised ones
 };
 
-/// Rows [first_row, first_row + n_rows) of a matrix, packed, in buffers that a binding can hold.
+/// Rows [first_row, first_row + n_rows) of a matrix, packed, in buffers that a binding can hold; of a stack,
+/// these rows of some of its matrices, one behind the other.
 struct LinearPart {
     Buffer weights, scales;
     DType dtype;
     uint32_t first_row, n_rows;
+    uint32_t first_matrix = 0, n_matrices = 1;
 };
 
 /// A matrix [d_out, d_in], or, gated, two of them side by side (gate and up). Rows that follow one another
-/// are one part wherever type and size allow.
+/// are one part wherever type and size allow. A stack has n_matrices of them, all of one shape, without
+/// biases: a token's slots choose among them.
 struct Linear {
     uint32_t d_out = 0, d_in = 0;
+    uint32_t n_matrices = 1;
     bool gated = false;
     std::vector<LinearPart> parts;
     Buffer bias; ///< [d_out], gated [2 d_out]; empty: none
@@ -47,11 +51,26 @@ struct NormWeights {
 };
 
 struct Layer {
-    NormWeights attn_norm, ffn_norm, q_norm, k_norm;
+    NormWeights attn_norm, ffn_norm, attn_post_norm, ffn_post_norm, q_norm, k_norm;
     Linear qkv;  ///< [(n_heads + 2 n_kv_heads) * head_dim, d_model]
-    Linear o;    ///< [d_model, n_heads * head_dim]
+    Linear o;    ///< [d_model, n_heads * head_dim], latent [d_model, n_heads * mla_value_dim]
     Linear up;   ///< [d_ff, d_model], gated where the spec says so
     Linear down; ///< [d_model, d_ff]
+
+    // latent attention, in place of qkv
+    Linear q_a;      ///< [q_lora_rank, d_model]; empty: q_b reads x
+    Linear q_b;      ///< [n_heads * mla_key_dim, q_lora_rank or d_model]
+    Linear kv_a;     ///< [head_dim, d_model]: the latent, and the rotated part of keys
+    Linear absorbed; ///< n_heads of [head_dim, mla_key_dim]: queries as the cached keys meet them
+    Linear values;   ///< n_heads of [mla_value_dim, kv_lora_rank]
+    NormWeights q_a_norm, kv_a_norm;
+
+    // experts, in place of up and down
+    Linear router; ///< [n_experts, d_model]
+    Buffer router_bias;
+    Linear expert_up, expert_down; ///< n_experts of [d_expert, d_model] (gated alike), [d_model, d_expert]
+    Linear shared_router;          ///< [1, d_model]
+    Linear shared_up, shared_down; ///< [d_shared, d_model], [d_model, d_shared]
 };
 
 /// A model's weights on the device, in the shapes forward() reads: it never sees how a file had them.
@@ -64,9 +83,6 @@ struct Weights {
     Quantised quantised;
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
-    uint64_t bytes() const;
-    /// Bytes that one decoded token reads: all but the token embedding's other rows.
-    uint64_t bytes_per_token() const;
 };
 
 /// Matrices with fewer values are not quantised on load: they would gain nothing.
@@ -82,5 +98,13 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
 /// allows), but at least a tile.
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
                    const std::string& name, uint64_t max_part_bytes = 0);
+
+/// The values of these tensors one behind the other, as float32.
+Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name);
+
+/// The matrices of tensors [n_matrices, d_out, d_in] as a stack; two tensors: gate and up projections. Parts
+/// as in make_linear.
+Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
+                  uint64_t max_part_bytes = 0);
 
 } // namespace kvasir

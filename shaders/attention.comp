@@ -1,6 +1,6 @@
-// o_i = sum_j softmax_j(scale * q_i . k_j - slope_h * (i - j)) v_j over the visible j, in one pass with a running
+// o_i = sum_j softmax_j(cap(scale * q_i . k_j) - slope_h * (i - j)) v_j over the visible j, in one pass with a running
 // maximum and sum (online softmax): Milakov & Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1. Nothing of
-// size n_tokens x n_keys is stored.   q, o [n_tokens, n_heads * head_dim]; stats [n_tokens, n_heads] (max, sum)
+// size n_tokens x n_keys is stored.   q [n_tokens, n_heads * head_dim]; o alike; stats [n_tokens, n_heads] (max, sum)
 //
 // A row is one query of one head; rows of one KV head stand together, so that a group of heads (GQA) reads its keys once.
 // Two shapes of the same loop, by specialisation:
@@ -22,6 +22,9 @@ layout(constant_id = 1) const bool ONE_SUBGROUP = false;
 layout(constant_id = 2) const uint HEAD_DIM = 64;
 layout(constant_id = 3) const bool BY_POSITION = false;
 layout(constant_id = 4) const bool ALIBI = false;
+layout(constant_id = 5) const bool SOFTCAP = false;
+layout(constant_id = 6) const uint V_DIM = 64;       // entries of a value
+layout(constant_id = 7) const bool V_IN_K = false;   // values are the first entries of keys (v is bound to them)
 layout(local_size_x_id = 0) in;
 #include "lib/kv.glsl"
 #include "lib/reduce.glsl"
@@ -34,11 +37,11 @@ layout(binding = 3, std430) readonly buffer KvScales { uint kv_scales[]; };
 layout(binding = 4, std430) readonly buffer PageTable { uint page_table[]; };
 layout(binding = 5, std430) readonly buffer StateBuffer { State state; };
 layout(binding = 6, std430) readonly buffer Slopes { float slopes[]; };
-layout(binding = 7, std430) writeonly buffer O { float o[]; };       // or the parts [n_splits, rows, head_dim]
+layout(binding = 7, std430) writeonly buffer O { float o[]; };       // or the parts [n_splits, rows, V_DIM]
 layout(binding = 8, std430) writeonly buffer Stats { vec2 stats[]; }; // or of the parts [n_splits, rows]
 
-const uint QUADS_OF_HEAD = (HEAD_DIM + 3) / 4;
-const uint STEP = 4; // keys a lane takes at a time: the running maximum is updated once for all of them
+const uint QUADS_OF_HEAD = (HEAD_DIM + 3) / 4, QUADS_OF_V = (V_DIM + 3) / 4;
+const uint STEP = 2; // keys a lane takes at a time; 1, 3, 4 and 8 are slower on lavapipe (by 15 to 100 %, prompt, head_dim 64)
 
 vec4 four_of_q(uint from, uint i) {
     vec4 four = vec4(0);
@@ -64,11 +67,10 @@ void main() {
     end = min(end, begin + (split + 1) * share * stride);
     begin += split * share * stride;
 
-    vec4 qr[QUADS_OF_HEAD], acc[QUADS_OF_HEAD];
-    [[unroll]] for (uint i = 0; i < QUADS_OF_HEAD; ++i) {
+    vec4 qr[QUADS_OF_HEAD], acc[QUADS_OF_V];
+    [[unroll]] for (uint i = 0; i < QUADS_OF_HEAD; ++i)
         qr[i] = four_of_q(token * q_stride + head * HEAD_DIM, i) * scale;
-        acc[i] = vec4(0);
-    }
+    [[unroll]] for (uint i = 0; i < QUADS_OF_V; ++i) acc[i] = vec4(0);
     float slope = ALIBI ? slopes[head] : 0.0;
     float most = -1e30, sum = 0.0; // finite, so that a difference of two of them is never NaN
 
@@ -96,6 +98,7 @@ void main() {
                     if (u * KV_QUADS + c < QUADS_OF_HEAD) dots += dot(kv_value(unit, c), qr[u * KV_QUADS + c]);
 #endif
             }
+            if (SOFTCAP) dots = softcapped(dots, softcap);
             if (ALIBI) dots -= slope * float(int(query) - int(j));
             s[b] = sees ? dots : -1e30;
             next = max(next, s[b]);
@@ -107,20 +110,20 @@ void main() {
             s[b] = s[b] > -1e30 ? exp(s[b] - most) : 0.0;
             sum += s[b];
         }
-        [[unroll]] for (uint u = 0; u < KV_UNITS; ++u) {
+        [[unroll]] for (uint u = 0; u * KV_QUADS < QUADS_OF_V; ++u) {
             vec4 add[KV_QUADS];
             [[unroll]] for (uint c = 0; c < KV_QUADS; ++c) add[c] = vec4(0);
             [[unroll]] for (uint b = 0; b < STEP; ++b) {
                 uvec4 unit = v[kv_index(page_head[b], u, slot[b])];
                 float p = s[b];
 #ifdef KV_SCALED
-                vec2 both = unpackHalf2x16(kv_scales[kv_scale_index(page_head[b], 1, u / 4, slot[b])]);
+                vec2 both = unpackHalf2x16(kv_scales[kv_scale_index(page_head[b], V_IN_K ? 0 : 1, u / 4, slot[b])]);
                 p *= u % 4 < 2 ? both.x : both.y;
 #endif
                 [[unroll]] for (uint c = 0; c < KV_QUADS; ++c) add[c] += p * kv_value(unit, c);
             }
             [[unroll]] for (uint c = 0; c < KV_QUADS; ++c)
-                if (u * KV_QUADS + c < QUADS_OF_HEAD)
+                if (u * KV_QUADS + c < QUADS_OF_V)
                     acc[u * KV_QUADS + c] = acc[u * KV_QUADS + c] * decay + add[c];
         }
     }
@@ -130,20 +133,20 @@ void main() {
         float weight = exp(most - all);
         most = all;
         sum = workgroup_sum(sum * weight);
-        [[unroll]] for (uint i = 0; i < QUADS_OF_HEAD; ++i)
+        [[unroll]] for (uint i = 0; i < QUADS_OF_V; ++i)
             for (uint c = 0; c < 4; ++c) acc[i][c] = workgroup_sum(acc[i][c] * weight);
         if (gl_LocalInvocationIndex != 0) return;
     }
     if (!own) return;
-    uint to = token * o_stride + head * HEAD_DIM, at = token * n_heads + head;
+    uint to = token * o_stride + head * V_DIM, at = token * n_heads + head;
     float factor = 1.0 / sum; // sum >= 1 without splits: a row sees at least itself
     if (n_splits > 1) {
         at += split * n_tokens * n_heads;
-        to = at * HEAD_DIM;
+        to = at * V_DIM;
         factor = 1.0;
     }
     stats[at] = vec2(most, sum);
-    [[unroll]] for (uint i = 0; i < QUADS_OF_HEAD; ++i)
+    [[unroll]] for (uint i = 0; i < QUADS_OF_V; ++i)
         for (uint c = 0; c < 4; ++c)
-            if (i * 4 + c < HEAD_DIM) o[to + i * 4 + c] = acc[i][c] * factor;
+            if (i * 4 + c < V_DIM) o[to + i * 4 + c] = acc[i][c] * factor;
 }

@@ -9,6 +9,7 @@
 layout(constant_id = 0) const uint WG_SIZE = 64;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const bool ALIBI = false;
+layout(constant_id = 3) const bool SOFTCAP = false;
 layout(local_size_x_id = 0) in;
 #include "lib/kv.glsl"
 #include "lib/score.glsl"
@@ -46,6 +47,7 @@ void main() {
 #endif
             dots += part;
         }
+        if (SOFTCAP) dots = softcapped(dots, softcap);
         if (ALIBI) dots -= slopes[head] * float(query - j);
         vec2 stat = stats[token * n_heads + head];
         p = exp(dots - stat.x) / stat.y;

@@ -1,4 +1,4 @@
-// x[t, :] = E[ids[pos + t], :] (+ P[pos + t, :] for learned positions).   x [n_tokens, d_model]
+// x[t, :] = scale E[ids[pos + t], :] (+ P[pos + t, :] for learned positions).   x [n_tokens, d_model]
 // Vaswani et al. 2017, section 3.4; learned positions: Radford et al. 2019. One invocation: one strip of one token.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -26,11 +26,12 @@ void main() {
     [[unroll]] for (uint q = 0; q < STRIP / 4; ++q) {
         vec4 four = value(bits, q);
 #ifdef SCALED
-        four *= scale(bits, q / QUADS);
+        four *= scale_of(bits, q / QUADS);
 #endif
 #ifdef MINIMUM
-        four -= minimum(bits, q / QUADS);
+        four -= minimum_of(bits, q / QUADS);
 #endif
+        four *= scale;
         for (uint i = 0; i < 4; ++i) {
             uint d = strip * STRIP + q * 4 + i;
             if (d < d_model)

@@ -1,5 +1,5 @@
-// Every push-constant block, typed once for GLSL and C++: 32-bit scalars only, so that both lay it out alike. A shader
-// defines KERNEL_X before it includes this and sees the members of X as plain names.
+// Every push-constant block, typed once for GLSL and C++: 32-bit scalars only, so that both lay it out alike.
+// A shader defines KERNEL_X before it includes this and sees the members of X as plain names.
 #ifdef __cplusplus
 #pragma once
 #include <cstdint>
@@ -16,28 +16,58 @@ PUSH(Embed) {
     uint first_row, n_rows;         // the part of the table that is bound
     uint n_tokens;
     uint learned;                   // 1: add row pos of the position table
+    float scale;                    // of the table's rows
 };
 #endif
 
 #if defined(__cplusplus) || defined(KERNEL_NORM)
 PUSH(Norm) {
-    uint width;                                    // values a row
-    uint rows_a_token, x_stride, x_first, x_width; // row r: token r / rows_a_token, at x_first + (r % rows_a_token) * x_width
+    uint width; // values a row
+    uint rows_a_token, x_stride, x_first,
+        x_width; // row r: token r / rows_a_token, at x_first + (r % rows_a_token) * x_width
     uint y_stride, y_first, y_width;
     uint n_rows;
     float eps;
+    uint gamma_width; // row r has its own gamma and beta, this far from those of row r - 1 of its token; 0: all the same
 };
 #endif
 
 #if defined(__cplusplus) || defined(KERNEL_LINEAR)
 PUSH(Linear) {
-    uint n_chunks;            // of a weight row, 64 values each
-    uint d_out;               // rows of the whole matrix (a gated layer's up bias stands behind its gate's)
-    uint n_rows, first_row;   // rows of this part, and where they begin in y
-    uint n_tiles;             // tiles of this part; a gated layer has as many again for the up projection
+    uint n_chunks;          // of a weight row, 64 values each
+    uint d_out;             // rows of the whole matrix (a gated layer's up bias stands behind its gate's)
+    uint n_rows, first_row; // rows of this part, and where they begin in y
+    uint n_tiles;           // tiles of this part; a gated layer has as many again for the up projection
     uint n_tokens;
     uint x_stride, x_row;     // values between tokens; the first token read
-    uint y_stride;
+    uint y_stride, y_first;   // values between tokens; the first value of a token
+    // a stack of matrices: each slot of a token has one
+    uint n_slots, x_slot, y_slot; // of a token; values between them in x and y
+    uint first_matrix, n_matrices; // of this part
+};
+#endif
+
+#if defined(__cplusplus) || defined(KERNEL_ROUTE)
+PUSH(Route) {
+    uint n_tokens, n_experts, n_used;
+    uint score_stride; // values between tokens
+    uint sigmoid, biased, normed;
+    float scale;
+};
+#endif
+
+#if defined(__cplusplus) || defined(KERNEL_ADD_WEIGHTED)
+PUSH(AddWeighted) {
+    uint n_tokens, width, n_slots;
+    uint x_stride, y_stride, y_slot; // values between tokens, and between slots
+    uint weight_stride;              // between tokens
+};
+#endif
+
+#if defined(__cplusplus) || defined(KERNEL_LIMIT)
+PUSH(Limit) {
+    uint width, stride;
+    float limit;
 };
 #endif
 
@@ -45,7 +75,9 @@ PUSH(Linear) {
 PUSH(RopeStore) {
     uint n_tokens, n_heads, n_kv_heads, head_dim;
     uint x_stride, q_stride;
-    uint rope_dim; // 0: no rotation
+    uint rope_dim;   // 0: no rotation
+    uint rope_first; // entry of a head
+    uint n_heads_x;  // queries, keys and values in x: without the values where the cache holds them in its keys
 };
 #endif
 
@@ -56,6 +88,7 @@ PUSH(Attention) {
     uint window; // 0: all
     float scale; // of q . k
     uint n_splits;
+    float softcap; // scores become softcap tanh(score / softcap)
 };
 #endif
 
@@ -72,6 +105,7 @@ PUSH(AttentionProbs) {
     uint window;
     float scale;
     uint n_keys;
+    float softcap;
 };
 #endif
 

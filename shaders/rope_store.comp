@@ -1,7 +1,7 @@
 // RoPE on q and k, then k and v into the cache.
 //   pair (a, b) at frequency i:  (a cos - b sin, a sin + b cos), cos and sin of pos * theta_i.   Su et al. 2021, section 3.4.2
 //   halves: a = x[i], b = x[i + rope_dim / 2];  pairs: a = x[2i], b = x[2i + 1].
-// qkv [n_tokens, (n_heads + 2 n_kv_heads) * head_dim] -> q [n_tokens, n_heads * head_dim], cache.
+// of the rope_dim entries from rope_first on. qkv [n_tokens, n_heads_x * head_dim] -> q [n_tokens, n_heads * head_dim], cache.
 // One invocation: KV_GROUP entries of one head of one token. Angles come from a table made in double on the host:
 // GLSL's sin and cos are only good to 2^-11, and only within [-pi, pi].
 #version 460
@@ -28,7 +28,8 @@ layout(binding = 7, std430) writeonly buffer KvScales { uint kv_scales[]; };
 float rotated(uint from, uint pos, uint d) {
     if (d >= head_dim) return 0.0;
     float own = qkv[from + d];
-    if (d >= rope_dim) return own;
+    if (d - rope_first >= rope_dim) return own; // unsigned: before rope_first too
+    from += rope_first, d -= rope_first;
     uint half_dim = rope_dim / 2;
     bool first = HALVES ? d < half_dim : (d & 1) == 0;
     uint i = HALVES ? (first ? d : d - half_dim) : d / 2;
@@ -39,7 +40,7 @@ float rotated(uint from, uint pos, uint d) {
 }
 
 void main() {
-    uint groups = (head_dim + KV_GROUP - 1) / KV_GROUP, heads = n_heads + 2 * n_kv_heads;
+    uint groups = (head_dim + KV_GROUP - 1) / KV_GROUP, heads = n_heads_x;
     uint item = gl_WorkGroupID.x * WG_SIZE + gl_LocalInvocationID.x;
     uint t = gl_WorkGroupID.y;
     if (item >= heads * groups) return;
@@ -69,23 +70,23 @@ void main() {
     uint at = kv_index(page_head, d0 / 8, slot);
     if (is_v) v[at] = unit; else k[at] = unit;
 #else
-    float scale[2];
-    for (uint block = 0; block < 2; ++block) {
-        float most = 0.0;
-        for (uint i = 0; i < 32; ++i) most = max(most, abs(x[block * 32 + i]));
-        scale[block] = most / 127.0;
-        float inverse = most > 0.0 ? 127.0 / most : 0.0; // from the float32 scale: 1 / float16 could overflow
-        if (d0 + block * 32 >= HEAD_DIM) break;
+    // Quotients are of the scale as it is kept: rounded to a float16, and the largest one where the values go beyond.
+    vec2 most = vec2(0);
+    for (uint i = 0; i < KV_GROUP; ++i) most[i / 32] = max(most[i / 32], abs(x[i]));
+    uint scales = packHalf2x16(min(most / 127.0, vec2(65504.0)));
+    vec2 scale = unpackHalf2x16(scales);
+    for (uint block = 0; block < 2 && d0 + block * 32 < HEAD_DIM; ++block) {
+        float inverse = scale[block] > 0.0 ? 1.0 / scale[block] : 0.0;
         for (uint half_block = 0; half_block < 2; ++half_block) {
             uvec4 unit = uvec4(0);
             for (uint i = 0; i < 16; ++i) {
-                int rounded = int(roundEven(x[block * 32 + half_block * 16 + i] * inverse));
-                unit[i / 4] |= uint(rounded & 0xff) << (8 * (i % 4));
+                float quotient = roundEven(x[block * 32 + half_block * 16 + i] * inverse);
+                unit[i / 4] |= uint(int(clamp(quotient, -127.0, 127.0)) & 0xff) << (8 * (i % 4));
             }
             uint at = kv_index(page_head, d0 / 16 + block * 2 + half_block, slot);
             if (is_v) v[at] = unit; else k[at] = unit;
         }
     }
-    kv_scales[kv_scale_index(page_head, is_v ? 1 : 0, d0 / 64, slot)] = packHalf2x16(vec2(scale[0], scale[1]));
+    kv_scales[kv_scale_index(page_head, is_v ? 1 : 0, d0 / 64, slot)] = scales;
 #endif
 }

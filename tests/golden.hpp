@@ -31,6 +31,12 @@ inline std::vector<int32_t> read_ids(const std::filesystem::path& path) {
     return {std::istream_iterator<int32_t>(file), {}};
 }
 
+/// The 17 models whose logits other programs gave.
+inline const std::vector<std::string> arch_models = {
+    "bloom",      "deepseek2-dense",  "falcon-mqa", "gemma", "gpt2",       "gptj",
+    "llama-gqa",  "gptneox-parallel", "llama-hd80", "mpt",   "mpt-n300",   "llama-linear-rope",
+    "phi3-swa32", "llama3-ropefreqs", "qwen2",      "qwen3", "mixtral-4x2"};
+
 /// The ids that NAME's golden logits belong to.
 inline std::vector<int32_t> arch_ids(const std::filesystem::path& arch, const std::string& name) {
     const auto own = arch / (name + ".ids.txt");

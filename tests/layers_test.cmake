@@ -1,3 +1,5 @@
+cmake_minimum_required(VERSION 3.25)
+
 # cmake -DROOT=REPOSITORY -DSTEMS=SHADER,... -DSCRATCH=FOLDER -P layers_test.cmake
 # shaders <- runtime <- ui <- app: a file includes only its own layer and those before it, and libraries of the window stay
 # out of what comes before the window. And every source file is in CMakeLists.txt, so that none is forgotten.
@@ -33,7 +35,7 @@ function(check root stems faults)
                     list(APPEND found "${file} includes ${name}")
                 endif()
             endforeach()
-            if(NOT layer STREQUAL "shaders" AND NOT lists MATCHES "[ \n]${file}[ )\n]")
+            if(NOT layer STREQUAL "shaders" AND NOT lists MATCHES "[ \n]${file}[ \n)]")
                 list(APPEND found "${file} is not in CMakeLists.txt")
             endif()
         endforeach()
@@ -50,7 +52,7 @@ endfunction()
 
 # The check itself is checked: it finds each fault planted here, and nothing else.
 file(REMOVE_RECURSE ${SCRATCH})
-file(WRITE ${SCRATCH}/CMakeLists.txt "\n runtime/a.cpp\n ui/b.cpp\n")
+file(WRITE ${SCRATCH}/CMakeLists.txt "\n runtime/a.cpp\n ui/b.cpp)\n")
 file(WRITE ${SCRATCH}/shaders/one.comp "")
 file(WRITE ${SCRATCH}/shaders/two.comp "")
 file(WRITE ${SCRATCH}/runtime/a.cpp "#include <vector>\n#include \"runtime/a.hpp\"\n  # include <GLFW/glfw3.h>\n#include \"ui/theme.hpp\"\n")

@@ -27,44 +27,100 @@ struct Random {
     }
 };
 
-void add_keys(GgufWriter& writer, const ModelSpec& spec) {
-    const std::string prefix = spec.family + ".";
-    writer.add_text("general.architecture", spec.family);
-    writer.add_text("general.name", spec.name);
-    writer.add_u32(prefix + "block_count", spec.n_layers);
-    writer.add_u32(prefix + "context_length", spec.n_ctx);
-    writer.add_u32(prefix + "embedding_length", spec.d_model);
-    writer.add_u32(prefix + "feed_forward_length", spec.d_ff);
-    writer.add_u32(prefix + "attention.head_count", spec.n_heads);
-    writer.add_u32(prefix + "attention.head_count_kv", spec.n_kv_heads);
-    writer.add_u32(prefix + "attention.key_length", spec.head_dim);
-    writer.add_u32(prefix + "attention.value_length", spec.head_dim);
-    writer.add_u32(prefix + "vocab_size", spec.n_vocab);
-    writer.add_f32(prefix + (spec.norm == Norm::rms ? "attention.layer_norm_rms_epsilon"
-                                                    : "attention.layer_norm_epsilon"),
-                   static_cast<float>(spec.norm_eps));
-    if (spec.window > 0) writer.add_u32(prefix + "attention.sliding_window", spec.window);
-    if (spec.alibi_max_bias > 0)
-        writer.add_f32(prefix + "attention.max_alibi_bias", static_cast<float>(spec.alibi_max_bias));
-    if (spec.rope == Rope::none) return;
-    writer.add_u32(prefix + "rope.dimension_count", spec.rope_dim);
-    writer.add_f32(prefix + "rope.freq_base", static_cast<float>(spec.rope_base));
-    if (spec.rope_scaling == RopeScaling::none) return;
-    writer.add_text(prefix + "rope.scaling.type", "linear");
-    writer.add_f32(prefix + "rope.scaling.factor", static_cast<float>(spec.rope_factor));
+/// Keys of one family, written without its prefix.
+struct FamilyWriter {
+    GgufWriter& to;
+    std::string prefix;
+
+    void count(const char* key, uint32_t value) { to.add_u32(prefix + key, value); }
+    void real(const char* key, double value) { to.add_f32(prefix + key, static_cast<float>(value)); }
+    void flag(const char* key, bool value) { to.add_bool(prefix + key, value); }
+    void text(const char* key, const std::string& value) { to.add_text(prefix + key, value); }
+};
+
+void add_rope(FamilyWriter& keys, const ModelSpec& m) {
+    keys.count("rope.dimension_count", m.rope_dim);
+    keys.real("rope.freq_base", m.rope_base);
+    if (m.rope_scaling == RopeScaling::linear || m.rope_scaling == RopeScaling::yarn) {
+        keys.text("rope.scaling.type", m.rope_scaling == RopeScaling::linear ? "linear" : "yarn");
+        keys.real("rope.scaling.factor", m.rope_factor);
+    }
+    if (m.rope_original_ctx) keys.count("rope.scaling.original_context_length", m.rope_original_ctx);
+    if (m.rope_magnitude != 1 && !m.latent()) keys.real("rope.scaling.attn_factor", m.rope_magnitude);
+}
+
+void add_experts(FamilyWriter& keys, const ModelSpec& m) {
+    keys.count("expert_count", m.n_experts);
+    keys.count("expert_used_count", m.n_experts_used);
+    keys.count("expert_feed_forward_length", m.d_expert);
+    if (m.n_dense_layers) keys.count("leading_dense_block_count", m.n_dense_layers);
+    if (m.d_shared && m.shared_gate) keys.count("expert_shared_feed_forward_length", m.d_shared);
+    if (m.d_shared && !m.shared_gate) keys.count("expert_shared_count", m.d_shared / m.d_expert);
+    keys.flag("expert_weights_norm", m.router_norm);
+    keys.real("expert_weights_scale", m.router_scale);
+    keys.count("expert_gating_func", m.router == Router::sigmoid ? 2 : 1);
+}
+
+void add_keys(GgufWriter& writer, const ModelSpec& m) {
+    writer.add_text("general.architecture", m.family);
+    writer.add_text("general.name", m.name);
+    FamilyWriter keys{writer, m.family + "."};
+    keys.count("block_count", m.n_layers);
+    keys.count("context_length", m.n_ctx);
+    keys.count("embedding_length", m.d_model);
+    keys.count("feed_forward_length", m.d_ff);
+    keys.count("attention.head_count", m.n_heads);
+    keys.count("attention.head_count_kv", m.n_kv_heads);
+    keys.count("attention.key_length", m.head_dim);
+    keys.count("attention.value_length", m.value_dim());
+    if (m.latent()) {
+        keys.count("attention.kv_lora_rank", m.kv_lora_rank);
+        if (m.q_lora_rank) keys.count("attention.q_lora_rank", m.q_lora_rank);
+        keys.count("attention.key_length_mla", m.mla_key_dim);
+        keys.count("attention.value_length_mla", m.mla_value_dim);
+    }
+    keys.count("vocab_size", m.n_vocab);
+    keys.real(m.norm == Norm::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
+              m.norm_eps);
+    if (m.window > 0) keys.count("attention.sliding_window", m.window);
+    if (m.alibi_max_bias > 0) keys.real("attention.max_alibi_bias", m.alibi_max_bias);
+    if (m.qkv_clamp > 0) keys.real("attention.clamp_kqv", m.qkv_clamp);
+    if (m.attention_softcap > 0) keys.real("attn_logit_softcapping", m.attention_softcap);
+    if (m.logit_softcap > 0) keys.real("final_logit_softcapping", m.logit_softcap);
+    if (m.attention_scale > 0 && !m.latent()) keys.real("attention.scale", m.attention_scale);
+    if (architecture(m.family).parallel == ParallelSign::key) keys.flag("use_parallel_residual", m.parallel);
+    if (m.rope != Rope::none) add_rope(keys, m);
+    if (m.n_experts) add_experts(keys, m);
+}
+
+/// RoPE's factors are a choice of the model, not weights.
+const std::vector<double>* stated_values(const ModelSpec& m, Role role) {
+    return role == Role::rope_factors        ? &m.rope_factors
+           : role == Role::rope_long_factors ? &m.rope_long_factors
+                                             : nullptr;
 }
 
 } // namespace
 
 GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed) {
+    return random_model(spec, dtype, seed, architecture(spec.family));
+}
+
+GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed, const Architecture& row) {
     GgufWriter writer;
     add_keys(writer, spec);
     Random random{seed};
     std::vector<float> values;
-    for (const TensorNeed& need : tensors_of(architecture(spec.family), spec)) {
+    for (const TensorNeed& need : tensors_of(row, spec)) {
+        if (const auto* stated = stated_values(spec, need.role)) {
+            values.assign(stated->begin(), stated->end());
+            writer.add_tensor(need.name, need.shape, DType::f32, values);
+            continue;
+        }
         const bool matrix = need.shape.size() > 1;
-        const uint64_t n = matrix ? need.shape[0] * need.shape[1] : need.shape[0];
-        const float scale = matrix ? 1 / std::sqrt(static_cast<float>(need.shape[1])) : 0.1f;
+        uint64_t n = 1;
+        for (const uint64_t axis : need.shape) n *= axis;
+        const float scale = matrix ? 1 / std::sqrt(static_cast<float>(need.shape.back())) : 0.1f;
         const float mean = matrix || need.bias ? 0.0f : 1.0f;
         values.resize(n);
         for (float& value : values) value = mean + scale * random.centred();

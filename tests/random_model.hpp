@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/architectures.hpp"
 #include "runtime/model_spec.hpp"
 #include "tests/gguf_writer.hpp"
 
@@ -9,6 +10,8 @@ namespace kvasir {
 /// norm weights about 1, biases about 0, so that logits come out with standard deviation of about 1. Matrices
 /// are stored as dtype, vectors as F32. It has no vocabulary yet. spec.family must be one that runs.
 GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed = 1);
+/// With tensors fused and named as this row has them.
+GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed, const Architecture& row);
 
 /// Shapes: "minimind26m" (MiniMind2-Small), "llama110m" (the size of stories110M, tied too) and "tiny" (2
 /// layers, 4 heads on 2 KV heads, d_model 64, d_ff 96, 288 tokens, a head of its own). Throws Error for

@@ -50,6 +50,7 @@ need_build_packages() {
     need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
     need libcli11-dev /usr/include/CLI/CLI.hpp
     need libpcre2-dev /usr/include/pcre2.h
+    need libutf8proc-dev /usr/include/utf8proc.h
     need libstb-dev /usr/include/stb/stb_image_write.h
     need doctest-dev /usr/include/doctest/doctest.h
 }

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cinttypes>
+#include <cstdio>
 #include <limits>
 #include <numeric>
 #include <unordered_set>
@@ -283,6 +285,72 @@ uint64_t read_alignment(const Cursor& in, const Metadata& metadata) {
     return static_cast<uint64_t>(alignment);
 }
 
+ModelFile map_gguf(const std::string& path) {
+    MappedFile map(path);
+    ModelFile file = parse_gguf(map.bytes(), path);
+    file.maps.push_back(std::move(map));
+    return file;
+}
+
+/// "-00001-of-00003.gguf", the end of a part's name.
+std::string part_ending(int64_t part, int64_t n_parts) {
+    char text[64];
+    std::snprintf(text, sizeof text, "-%05" PRId64 "-of-%05" PRId64 ".gguf", part, n_parts);
+    return text;
+}
+
+/// The model whose first part this is.
+ModelFile join_parts(ModelFile whole) {
+    const auto refuse_part = [](const std::string& path, const std::string& found,
+                                const std::string& attempt) {
+        throw Error("reading " + path, found, attempt);
+    };
+    const int64_t n_parts = whole.metadata.need_integer("split.count");
+    const int64_t part = whole.metadata.need_integer("split.no"); // from 0
+    const std::string ending = part_ending(1, n_parts);
+    const std::string of_parts = " of " + std::to_string(n_parts) + " of a model";
+    if (n_parts > 99999 || part < 0 || part >= n_parts)
+        refuse_part(whole.path, "it says it is part " + std::to_string(part + 1) + of_parts,
+                    "getting the file again");
+    if (part != 0)
+        refuse_part(whole.path, "it is part " + std::to_string(part + 1) + of_parts,
+                    "the first part, its name ends in " + ending);
+    if (!whole.path.ends_with(ending))
+        refuse_part(whole.path,
+                    "it is the first part" + of_parts + ", and its name does not end in " + ending +
+                        ", so the others cannot be found",
+                    "giving the parts the names they were published with");
+    const std::string stem = whole.path.substr(0, whole.path.size() - ending.size());
+    const auto n_tensors = whole.metadata.integer("split.tensors.count");
+    std::unordered_set<std::string> names;
+    for (const TensorInfo& tensor : whole.tensors) names.insert(tensor.name);
+    for (int64_t i = 1; i < n_parts; ++i) {
+        const std::string path = stem + part_ending(i + 1, n_parts);
+        ModelFile next = map_gguf(path);
+        const Metadata& keys = next.metadata;
+        if (keys.integer("split.count") != n_parts || keys.integer("split.no") != i ||
+            keys.integer("split.tensors.count") != n_tensors)
+            refuse_part(path, "it is not part " + std::to_string(i + 1) + " of the model of " + whole.path,
+                        "that model's own part");
+        for (TensorInfo& tensor : next.tensors) {
+            if (!names.insert(tensor.name).second)
+                refuse_part(path, "tensor " + quoted(tensor.name) + " is in an earlier part too",
+                            "that model's own part");
+            whole.tensors.push_back(std::move(tensor));
+        }
+        whole.maps.push_back(std::move(next.maps[0]));
+    }
+    if (n_tensors && static_cast<uint64_t>(*n_tensors) != whole.tensors.size())
+        refuse_part(whole.path,
+                    "its " + std::to_string(n_parts) + " parts have " + std::to_string(whole.tensors.size()) +
+                        " tensors, and split.tensors.count is " + std::to_string(*n_tensors),
+                    "getting the parts again");
+    for (const char* key : {"split.count", "split.no", "split.tensors.count"})
+        whole.metadata.values.erase(key);
+    whole.format += " in " + std::to_string(n_parts) + " parts";
+    return whole;
+}
+
 } // namespace
 
 ModelFile parse_gguf(std::span<const std::byte> bytes, const std::string& path) {
@@ -312,10 +380,9 @@ ModelFile parse_gguf(std::span<const std::byte> bytes, const std::string& path) 
 }
 
 ModelFile read_gguf(const std::string& path) {
-    MappedFile map(path);
-    ModelFile file = parse_gguf(map.bytes(), path);
-    file.map = std::move(map);
-    return file;
+    ModelFile file = map_gguf(path);
+    if (file.metadata.integer("split.count").value_or(1) <= 1) return file;
+    return join_parts(std::move(file));
 }
 
 } // namespace kvasir

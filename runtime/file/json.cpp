@@ -4,6 +4,8 @@
 #include "runtime/file/mapped_file.hpp"
 
 #include <algorithm>
+#include <unordered_set>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -24,14 +26,23 @@ std::string place(std::string_view text, size_t at) {
 nlohmann::json parse_json(std::string_view text, const std::string& path) {
     using nlohmann::json;
     const std::string asked = "reading " + path;
-    const auto limit_depth = [&](int depth, json::parse_event_t, json&) {
+    std::vector<std::unordered_set<std::string>> keys; // of the objects that are open
+    const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
         if (depth > json_max_depth)
             throw Error(asked, "it is nested deeper than " + std::to_string(json_max_depth) + " levels",
+                        "another copy of the file");
+        if (event == json::parse_event_t::object_start) keys.emplace_back();
+        if (event == json::parse_event_t::object_end) keys.pop_back();
+        if (event == json::parse_event_t::key &&
+            !keys.back().insert(parsed.get_ref<const std::string&>()).second)
+            throw Error(asked,
+                        "it has the key " + kvasir::quoted(parsed.get_ref<const std::string&>()) +
+                            " twice in one object",
                         "another copy of the file");
         return true;
     };
     try {
-        return json::parse(text, limit_depth);
+        return json::parse(text, check);
     } catch (const json::parse_error& error) {
         // The parser counts the bytes it has taken; the last of them is the one that does not fit.
         const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);

@@ -11,8 +11,8 @@ namespace kvasir {
 constexpr int json_max_depth = 100;
 
 /// The value that a JSON text holds; path is for messages. Throws Error, with line and column, where the text
-/// is not JSON (RFC 8259, with valid UTF-8), is nested deeper than json_max_depth, or has a number beyond
-/// double's range.
+/// is not JSON (RFC 8259, with valid UTF-8), is nested deeper than json_max_depth, has a key twice in one
+/// object, or a number beyond double's range.
 nlohmann::json parse_json(std::string_view text, const std::string& path);
 
 /// As parse_json, of a file.

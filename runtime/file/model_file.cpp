@@ -2,6 +2,10 @@
 
 #include "runtime/error.hpp"
 
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
 namespace kvasir {
 
 namespace {
@@ -34,6 +38,22 @@ const T* get(const Metadata& metadata, const std::string& key, const char* wante
     const T* value = std::get_if<T>(&it->second);
     if (!value) wrong_kind(key, it->second, wanted);
     return value;
+}
+
+/// Copies the rows of a run, n values of `width` bytes each, one behind the other. Where a row's values lie
+/// apart, neighbouring rows share cache lines: they are copied in tiles.
+void gather(const RowRun& run, uint64_t n, uint64_t width, std::byte* target) {
+    if (run.value_step == width) {
+        for (uint64_t row = 0; row < run.n_rows; ++row)
+            std::memcpy(target + row * n * width, run.first + row * run.row_step, n * width);
+        return;
+    }
+    constexpr uint64_t tile = 32;
+    for (uint64_t row = 0; row < run.n_rows; row += tile)
+        for (uint64_t i = 0; i < n; ++i)
+            for (uint64_t r = row; r < std::min(row + tile, run.n_rows); ++r)
+                std::memcpy(target + (r * n + i) * width, run.first + r * run.row_step + i * run.value_step,
+                            width);
 }
 
 template <typename T>
@@ -98,6 +118,26 @@ uint64_t TensorInfo::n_values() const {
     uint64_t n = 1;
     for (const uint64_t axis : shape) n *= axis;
     return n;
+}
+
+uint64_t TensorInfo::bytes() const {
+    const DTypeInfo& type = info(dtype);
+    return n_values() / type.block * type.block_bytes;
+}
+
+std::span<const std::byte> in_order(const TensorInfo& tensor, std::vector<std::byte>& storage) {
+    if (tensor.runs.empty()) return tensor.data;
+    assert(info(tensor.dtype).block == 1);
+    storage.resize(tensor.bytes());
+    const uint64_t width = info(tensor.dtype).block_bytes;
+    const uint64_t n = tensor.shape.size() > 1 ? tensor.shape.back() : 1; // values a row
+    std::byte* target = storage.data();
+    for (const RowRun& run : tensor.runs) {
+        gather(run, n, width, target);
+        target += run.n_rows * n * width;
+    }
+    assert(target == storage.data() + storage.size());
+    return storage;
 }
 
 const TensorInfo* ModelFile::find(const std::string& name) const {

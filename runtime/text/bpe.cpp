@@ -1,6 +1,7 @@
 #include "runtime/text/bpe.hpp"
 
 #include "runtime/error.hpp"
+#include "runtime/text/merge_line.hpp"
 #include "runtime/text/utf8.hpp"
 #include "runtime/text/word_cache.hpp"
 
@@ -35,18 +36,21 @@ const ByteAlphabet& alphabet() {
     return table;
 }
 
-std::string pre_tokenizer_name(const Metadata& metadata) {
+PreTokenizer pre_tokenizer_of(const Metadata& metadata) {
+    if (metadata.texts("tokenizer.json.split_patterns")) return PreTokenizer(split_steps(metadata));
     const auto name = metadata.text("tokenizer.ggml.pre");
     if (!name)
         throw Error(reading, "the file does not name its pre-tokenizer (key tokenizer.ggml.pre)",
                     "converting the model again with a current converter");
-    return *name;
+    return PreTokenizer(*name);
 }
 
 } // namespace
 
 BpeCodec::BpeCodec(const Vocabulary& vocabulary, const Metadata& metadata)
-    : vocabulary_(vocabulary), pre_tokenizer_(pre_tokenizer_name(metadata)) {
+    : vocabulary_(vocabulary), pre_tokenizer_(pre_tokenizer_of(metadata)),
+      space_before_(metadata.flag("tokenizer.ggml.add_space_prefix").value_or(false)),
+      whole_words_(metadata.flag("tokenizer.json.ignore_merges").value_or(false)) {
     read_bytes();
     read_merges(metadata);
 }
@@ -66,34 +70,25 @@ void BpeCodec::read_merges(const Metadata& metadata) {
     const std::vector<std::string>* lines = metadata.texts("tokenizer.ggml.merges");
     if (!lines) throw Error(reading, "key tokenizer.ggml.merges is missing", again);
     merges_.reserve(lines->size());
-    std::string both;
     for (std::size_t i = 0; i < lines->size(); ++i) {
-        const std::string_view line = (*lines)[i];
-        const auto refuse = [&](const std::string& why) {
-            throw Error(reading, "merge " + std::to_string(i) + ", " + quoted(line) + ", " + why, again);
-        };
-        const std::size_t space = line.find(' ');
-        if (space == 0 || space == std::string_view::npos || space + 1 == line.size())
-            refuse("is not two parts with a space between");
-        const std::string_view left = line.substr(0, space);
-        const std::string_view right = line.substr(space + 1);
-        both.assign(left).append(right);
-        const int32_t left_id = vocabulary_.find(left);
-        const int32_t right_id = vocabulary_.find(right);
-        const int32_t id = vocabulary_.find(both);
-        if (left_id < 0 || right_id < 0) refuse("joins a part that is no token");
-        if (id < 0) refuse("makes " + quoted(both) + ", which is no token");
+        const MergeLine line((*lines)[i], i, vocabulary_, reading);
         // A text that a user wrote must never become a control token.
-        if (vocabulary_.is(id, TokenType::control) || vocabulary_.is(id, TokenType::unknown))
-            refuse("makes a control token");
+        if (vocabulary_.is(line.merged, TokenType::control) ||
+            vocabulary_.is(line.merged, TokenType::unknown))
+            throw Error(reading,
+                        "merge " + std::to_string(i) + ", " + quoted((*lines)[i]) + ", makes a control token",
+                        again);
         // Their labels are text as it stands, which is found before merging; one spelt in byte characters is
         // not that.
-        if (vocabulary_.is(id, TokenType::user_defined)) continue;
-        merges_.add(left_id, right_id, {static_cast<uint32_t>(i), id}); // of two equal lines the first counts
+        if (vocabulary_.is(line.merged, TokenType::user_defined)) continue;
+        merges_.add(line.left, line.right,
+                    {static_cast<uint32_t>(i), line.merged}); // of two equal lines the first counts
     }
 }
 
-void BpeCodec::encode(std::string_view text, bool, std::vector<int32_t>& ids) const {
+void BpeCodec::encode(std::string_view text, bool after_break, std::vector<int32_t>& ids) const {
+    std::string spaced;
+    if (space_before_ && after_break && !text.starts_with(' ')) text = spaced = " " + std::string(text);
     WordCache cache;
     Merger merger;
     std::vector<std::string_view> words;
@@ -120,6 +115,12 @@ void BpeCodec::encode(std::string_view text, bool, std::vector<int32_t>& ids) co
 }
 
 void BpeCodec::encode_word(Merger& merger, std::string_view word, std::vector<int32_t>& ids) const {
+    if (whole_words_) {
+        std::string label;
+        for (const char byte : word) label += utf8(alphabet().character[static_cast<unsigned char>(byte)]);
+        const int32_t id = vocabulary_.find(label);
+        if (id >= 0 && vocabulary_.is(id, TokenType::normal)) return ids.push_back(id);
+    }
     merger.clear();
     for (std::size_t i = 0; i < word.size(); ++i)
         merger.push(bytes_[static_cast<unsigned char>(word[i])], static_cast<uint32_t>(i),

@@ -21,7 +21,7 @@ class BpeCodec : public TextCodec {
 
     void encode(std::string_view text, bool after_break, std::vector<int32_t>& ids) const override;
     std::string piece(int32_t id) const override;
-    bool space_after_break() const override { return false; }
+    Space space() const override { return Space::none; }
 
   private:
     void read_bytes();
@@ -30,6 +30,8 @@ class BpeCodec : public TextCodec {
 
     const Vocabulary& vocabulary_;
     PreTokenizer pre_tokenizer_;
+    bool space_before_; ///< a text that does not begin with a space gets one, which stays when it is decoded
+    bool whole_words_;  ///< a word that is a token is that token, whatever its merges would give
     std::array<int32_t, 256> bytes_; ///< the token of a byte, -1 where there is none
     MergeTable merges_;
 };

@@ -64,14 +64,14 @@ std::string pcre2_message(int code) {
 
 class PreTokenizer::Expression {
   public:
-    explicit Expression(const char* pattern) {
+    explicit Expression(const SplitStep& step) : behavior_(step.behavior), inverted_(step.inverted) {
         int error = 0;
         PCRE2_SIZE offset = 0;
-        code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
+        code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(step.pattern.data()), step.pattern.size(),
                                   PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr));
         if (!code_)
-            throw Error("compiling the pre-tokenizer", "the PCRE2 library says " + pcre2_message(error),
-                        "a PCRE2 built with Unicode");
+            throw Error("compiling the pre-tokenizer's expression " + quoted(step.pattern),
+                        "the PCRE2 library says " + pcre2_message(error), "another copy of the model");
         // Where the machine has no JIT compiler this fails and the interpreter matches, several times slower.
         pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
     }
@@ -92,8 +92,37 @@ class PreTokenizer::Expression {
     }
 
   private:
+    /// Takes the stretches of one text, matches and what lies between, and makes words of them.
+    struct Joiner {
+        const Expression& step;
+        std::vector<std::string_view>& words;
+        const std::size_t first; ///< word of the text
+        bool before = false;     ///< whether the stretch before was a match
+
+        void add(std::string_view stretch, bool match) {
+            match = match != step.inverted_;
+            const bool any = words.size() > first;
+            bool join = false;
+            switch (step.behavior_) {
+            case SplitBehavior::isolated: break;
+            case SplitBehavior::removed:
+                if (match) return;
+                break;
+            case SplitBehavior::contiguous: join = any && match == before; break;
+            case SplitBehavior::merged_with_previous: join = any && match && !before; break;
+            case SplitBehavior::merged_with_next: join = any && before && !match; break;
+            }
+            before = match;
+            if (join)
+                words.back() = {words.back().data(), words.back().size() + stretch.size()};
+            else
+                words.push_back(stretch);
+        }
+    };
+
     void split_one(std::string_view text, std::vector<std::string_view>& words, pcre2_match_data* match,
                    pcre2_match_context* context) const {
+        Joiner joiner{*this, words, words.size()};
         std::size_t done = 0;
         while (done < text.size()) {
             const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
@@ -103,14 +132,20 @@ class PreTokenizer::Expression {
                 throw Error("splitting a text of " + std::to_string(text.size()) + " bytes into words",
                             "the PCRE2 library says " + pcre2_message(found), "a shorter text");
             const PCRE2_SIZE* span = pcre2_get_ovector_pointer(match);
-            if (span[0] > done) words.push_back(text.substr(done, span[0] - done));
-            words.push_back(text.substr(span[0], span[1] - span[0]));
+            if (span[0] < done || span[1] <= span[0]) // \K in a look-around
+                throw Error("splitting a text into words",
+                            "an expression of the pre-tokenizer matches backwards",
+                            "another copy of the model");
+            if (span[0] > done) joiner.add(text.substr(done, span[0] - done), false);
+            joiner.add(text.substr(span[0], span[1] - span[0]), true);
             done = span[1];
         }
-        if (done < text.size()) words.push_back(text.substr(done));
+        if (done < text.size()) joiner.add(text.substr(done), false);
     }
 
     std::unique_ptr<pcre2_code, Free> code_;
+    SplitBehavior behavior_;
+    bool inverted_;
 };
 
 PreTokenizer::PreTokenizer(const std::string& name) {
@@ -122,9 +157,14 @@ PreTokenizer::PreTokenizer(const std::string& name) {
                     "a model with one of " + known);
     }
     for (const char* pattern : row->expressions)
-        expressions_.push_back(std::make_unique<Expression>(pattern));
+        expressions_.push_back(std::make_unique<Expression>(SplitStep{pattern}));
 }
 
+PreTokenizer::PreTokenizer(const std::vector<SplitStep>& steps) {
+    for (const SplitStep& step : steps) expressions_.push_back(std::make_unique<Expression>(step));
+}
+
+PreTokenizer::PreTokenizer(PreTokenizer&&) noexcept = default;
 PreTokenizer::~PreTokenizer() = default;
 
 void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
@@ -137,6 +177,27 @@ void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& w
         parts.swap(next);
     }
     words.insert(words.end(), parts.begin(), parts.end());
+}
+
+std::vector<SplitStep> split_steps(const Metadata& metadata) {
+    constexpr const char* names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+                                     "Contiguous"};
+    const auto& patterns = *metadata.texts("tokenizer.json.split_patterns");
+    const auto* behaviors = metadata.texts("tokenizer.json.split_behaviors");
+    const auto* inverted = metadata.integers("tokenizer.json.split_inverted");
+    if (!behaviors || !inverted || behaviors->size() != patterns.size() ||
+        inverted->size() != patterns.size())
+        throw Error("reading the vocabulary", "its split steps are not whole", "another copy of the model");
+    std::vector<SplitStep> steps;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+        const auto at = std::find(std::begin(names), std::end(names), (*behaviors)[i]);
+        if (at == std::end(names))
+            throw Error("reading the vocabulary", "unknown split behavior " + quoted((*behaviors)[i]),
+                        "another copy of the model");
+        steps.push_back(
+            {patterns[i], static_cast<SplitBehavior>(at - std::begin(names)), (*inverted)[i] != 0});
+    }
+    return steps;
 }
 
 } // namespace kvasir

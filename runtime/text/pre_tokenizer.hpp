@@ -1,5 +1,7 @@
 #pragma once
 
+#include "runtime/file/model_file.hpp"
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -7,19 +9,37 @@
 
 namespace kvasir {
 
+/// What becomes of an expression's matches; the names are those of tokenizer.json.
+enum class SplitBehavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
+
+/// One step: each word of the step before is cut at the matches of a PCRE2 expression; inverted, at what lies
+/// between them.
+struct SplitStep {
+    std::string pattern;
+    SplitBehavior behavior = SplitBehavior::isolated;
+    bool inverted = false;
+};
+
 /// Cuts a text into the words inside which byte-level BPE merges, as the named vocabulary's training did. The
 /// names are those of GGUF key tokenizer.ggml.pre; another is an Error that lists them.
 class PreTokenizer {
   public:
     explicit PreTokenizer(const std::string& name);
+    explicit PreTokenizer(const std::vector<SplitStep>& steps);
+    PreTokenizer(PreTokenizer&&) noexcept;
     ~PreTokenizer();
 
-    /// Appends the words of a text that is valid UTF-8, in order; joined they are the text again.
+    /// Appends the words of a text that is valid UTF-8, in order; where no step removes any, joined they are
+    /// the text again.
     void split(std::string_view text, std::vector<std::string_view>& words) const;
 
   private:
     class Expression;
     std::vector<std::unique_ptr<Expression>> expressions_;
 };
+
+/// Steps as keys tokenizer.json.split_patterns, split_behaviors (names of tokenizer.json) and split_inverted
+/// hold them, arrays of equal length. Throws Error.
+std::vector<SplitStep> split_steps(const Metadata& metadata);
 
 } // namespace kvasir

@@ -1,6 +1,7 @@
 #include "runtime/text/spm.hpp"
 
 #include "runtime/error.hpp"
+#include "runtime/text/merge_line.hpp"
 #include "runtime/text/utf8.hpp"
 #include "runtime/text/word_cache.hpp"
 
@@ -52,12 +53,8 @@ std::vector<uint32_t> ranks_of(const std::vector<double>& scores) {
     return ranks;
 }
 
-} // namespace
-
-SpmCodec::SpmCodec(const Vocabulary& vocabulary, const Metadata& metadata) : vocabulary_(vocabulary) {
-    space_after_break_ = metadata.flag("tokenizer.ggml.add_space_prefix").value_or(true);
+const std::vector<double>& scores_of(const Metadata& metadata, std::size_t n) {
     const std::vector<double>* scores = metadata.reals("tokenizer.ggml.scores");
-    const std::size_t n = vocabulary.labels.size();
     if (!scores || scores->size() != n)
         throw Error(reading,
                     (scores ? std::to_string(scores->size()) : "no") + " scores for " + std::to_string(n) +
@@ -67,9 +64,26 @@ SpmCodec::SpmCodec(const Vocabulary& vocabulary, const Metadata& metadata) : voc
         if (!std::isfinite((*scores)[i]))
             throw Error(reading, "the score of token " + std::to_string(i) + " is not a finite number",
                         again);
+    return *scores;
+}
+
+} // namespace
+
+SpmCodec::SpmCodec(const Vocabulary& vocabulary, const Metadata& metadata) : vocabulary_(vocabulary) {
+    if (!metadata.flag("tokenizer.ggml.add_space_prefix").value_or(true))
+        space_ = Space::none;
+    else if (metadata.flag("tokenizer.json.space_at_start_only").value_or(false))
+        space_ = Space::first;
+    doubles_space_ = !metadata.flag("tokenizer.json.one_space_at_start").value_or(false);
+    space_begins_word_ = metadata.flag("tokenizer.json.space_begins_word").value_or(false);
     read_bytes();
     read_pieces();
-    build_merges(ranks_of(*scores));
+    joined_ = std::make_unique<std::bitset<65536>>();
+    if (const auto* merges = metadata.texts("tokenizer.ggml.merges");
+        merges && !metadata.reals("tokenizer.ggml.scores"))
+        read_merges(*merges);
+    else
+        build_merges(ranks_of(scores_of(metadata, vocabulary.labels.size())));
 }
 
 void SpmCodec::read_bytes() {
@@ -130,7 +144,6 @@ void SpmCodec::read_pieces() {
 }
 
 void SpmCodec::build_merges(const std::vector<uint32_t>& ranks) {
-    joined_ = std::make_unique<std::bitset<65536>>();
     merges_.reserve(pieces_.size() * 2);
     for (const int32_t id : pieces_) {
         const std::string_view text = texts_[static_cast<std::size_t>(id)];
@@ -144,6 +157,19 @@ void SpmCodec::build_merges(const std::vector<uint32_t>& ranks) {
             left = right;
             cut += right.size();
         }
+    }
+}
+
+void SpmCodec::read_merges(const std::vector<std::string>& lines) {
+    merges_.reserve(lines.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const MergeLine line(lines[i], i, vocabulary_, reading);
+        // A text that a user wrote must never become a control token, nor a byte's.
+        const TokenType type = vocabulary_.types[static_cast<std::size_t>(line.merged)];
+        if (type == TokenType::control || type == TokenType::unknown || type == TokenType::byte) continue;
+        merges_.add(line.left, line.right, {static_cast<uint32_t>(i), line.merged});
+        const std::string_view left = texts_[static_cast<std::size_t>(line.left)];
+        joined_->set(pair_of(left, texts_[static_cast<std::size_t>(line.right)]));
     }
 }
 
@@ -161,6 +187,7 @@ std::size_t SpmCodec::word_end(std::string_view text, std::size_t begin) const {
     while (end < text.size()) {
         const std::string_view right = next_character(text.substr(end));
         if (!joined_->test(pair_of(left, right))) break;
+        if (space_begins_word_ && (right == " " || right == space_mark)) break;
         end += right.size();
         left = right;
     }
@@ -171,7 +198,8 @@ void SpmCodec::encode(std::string_view text, bool after_break, std::vector<int32
     const std::size_t first_id = ids.size();
     WordCache cache;
     Merger merger;
-    bool space_before = after_break && space_after_break_;
+    bool space_before = after_break && space_ != Space::none &&
+                        (doubles_space_ || !(text.starts_with(' ') || text.starts_with(space_mark)));
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = word_end(text, at);
         const std::string_view word = text.substr(at, end - at);

@@ -15,6 +15,7 @@ namespace kvasir {
 /// whose union has the best score are merged, the leftmost of equals. A character that is no piece becomes
 /// its bytes (tokens "<0x00>" to "<0xFF>"), or the unknown token (one for a run of such characters) where the
 /// vocabulary has no bytes; without that too, Error. Bytes that are not UTF-8 go the same way, one by one.
+/// Where the file lists merges (tokenizer.json does), their order counts in place of scores.
 /// U+2581 in a text cannot be told from a space, here as in SentencePiece.
 /// Source: SentencePiece, src/bpe_model.cc and doc/special_symbols.md; Kudo and Richardson (2018), section 3.
 class SpmCodec : public TextCodec {
@@ -24,12 +25,13 @@ class SpmCodec : public TextCodec {
 
     void encode(std::string_view text, bool after_break, std::vector<int32_t>& ids) const override;
     std::string piece(int32_t id) const override;
-    bool space_after_break() const override { return space_after_break_; }
+    Space space() const override { return space_; }
 
   private:
     void read_bytes();
     void read_pieces();
     void build_merges(const std::vector<uint32_t>& ranks);
+    void read_merges(const std::vector<std::string>& lines);
     void encode_word(Merger& merger, std::string_view word, bool space_before,
                      std::vector<int32_t>& ids) const;
     void emit(std::string_view character, std::vector<int32_t>& ids) const;
@@ -40,7 +42,9 @@ class SpmCodec : public TextCodec {
     std::size_t word_end(std::string_view text, std::size_t begin) const;
 
     const Vocabulary& vocabulary_;
-    bool space_after_break_ = true;
+    Space space_ = Space::every;
+    bool doubles_space_ = true; ///< a space is put also before a text that begins with one
+    bool space_begins_word_ = false;
     std::vector<std::string> texts_;               ///< of each token: its label with U+2581 as a space
     std::vector<int32_t> pieces_;                  ///< the tokens that merging may make
     HashTable<std::string_view, int32_t> symbols_; ///< their texts, and single characters that occur in them

@@ -7,6 +7,10 @@
 
 namespace kvasir {
 
+/// Where a vocabulary puts a space before a text: nowhere; at its beginning and after every special token;
+/// only at its beginning.
+enum class Space { none, every, first };
+
 /// How one tokenizer model reads and writes text that holds no special tokens.
 class TextCodec {
   public:
@@ -19,8 +23,8 @@ class TextCodec {
     /// The bytes of a token that stands for text.
     virtual std::string piece(int32_t id) const = 0;
 
-    /// Whether encode puts a space before a text after a break.
-    virtual bool space_after_break() const = 0;
+    /// Where encode puts a space that decoding takes away.
+    virtual Space space() const = 0;
 };
 
 } // namespace kvasir

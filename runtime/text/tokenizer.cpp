@@ -2,11 +2,13 @@
 
 #include "runtime/error.hpp"
 #include "runtime/text/bpe.hpp"
+#include "runtime/text/nfc.hpp"
 #include "runtime/text/special_tokens.hpp"
 #include "runtime/text/spm.hpp"
 #include "runtime/text/vocabulary.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace kvasir {
 
@@ -15,19 +17,60 @@ namespace {
 // What stands for a token that stands for any text: the default of SentencePiece's TrainerSpec.unk_surface.
 constexpr const char* unknown_surface = " \xE2\x81\x87 ";
 
+constexpr std::string_view space_mark = "\xE2\x96\x81"; // U+2581
+
+/// The tokens of a model without a vocabulary: their ids, with a space between.
+class NumberCodec : public TextCodec {
+  public:
+    explicit NumberCodec(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+
+    void encode(std::string_view, bool, std::vector<int32_t>&) const override {
+        throw Error("encoding a text", "the model has no tokenizer, only token ids",
+                    "ids (--ids FILE), or the model with its tokenizer.json");
+    }
+    std::string piece(int32_t id) const override {
+        return " " + vocabulary_.labels[static_cast<std::size_t>(id)];
+    }
+    Space space() const override { return Space::first; }
+
+  private:
+    const Vocabulary& vocabulary_;
+};
+
 std::unique_ptr<TextCodec> make_codec(const Vocabulary& vocabulary, const Metadata& metadata) {
     if (vocabulary.model == "llama") return std::make_unique<SpmCodec>(vocabulary, metadata);
     if (vocabulary.model == "gpt2") return std::make_unique<BpeCodec>(vocabulary, metadata);
+    if (vocabulary.model == "no_vocab") return std::make_unique<NumberCodec>(vocabulary);
     throw Error("reading the vocabulary", "unknown tokenizer model " + quoted(vocabulary.model),
                 "a model with one of llama, gpt2");
+}
+
+/// A text with its spaces written as SentencePiece does, and one more before it where asked for.
+std::string marked(std::string_view text, bool space_before) {
+    std::string out(space_before && !text.empty() ? space_mark : "");
+    for (const char c : text) c == ' ' ? out += space_mark : out += c;
+    return out;
 }
 
 } // namespace
 
 struct Tokenizer::Impl {
     explicit Impl(const Metadata& metadata)
-        : vocabulary(metadata), codec(make_codec(vocabulary, metadata)), user_defined(vocabulary, false),
-          special(vocabulary, true) {}
+        : vocabulary(metadata), codec(make_codec(vocabulary, metadata)),
+          nfc(metadata.flag("tokenizer.json.nfc").value_or(false)),
+          prepends(metadata.flag("tokenizer.json.normalizer_prepends").value_or(false)),
+          user_defined(vocabulary, false), special(vocabulary, true),
+          normalized_user_defined(vocabulary, false, true, written()),
+          normalized_special(vocabulary, true, true, written()) {}
+
+    std::function<std::string(const std::string&)> written() const {
+        return [this](const std::string& label) { return normal_form(label, true); };
+    }
+
+    std::string normal_form(std::string_view text, bool after_break) const {
+        if (vocabulary.model == "llama") return marked(text, prepends && after_break);
+        return nfc ? to_nfc(text) : std::string(text);
+    }
 
     void append(std::string_view text, bool after_break, bool parse_special,
                 std::vector<int32_t>& ids) const {
@@ -38,9 +81,27 @@ struct Tokenizer::Impl {
         const SpecialTokens& tokens = parse_special ? special : user_defined;
         for (std::size_t at = 0; at < text.size();) {
             const SpecialTokens::Match match = tokens.find(text, at);
-            if (match.begin > at) codec->encode(text.substr(at, match.begin - at), after_break, ids);
+            if (match.begin > at)
+                append_normalized(text.substr(at, match.begin - at), after_break, parse_special, ids);
             if (match.size > 0) ids.push_back(match.id);
-            after_break = true;
+            after_break = codec->space() != Space::first;
+            at = match.begin + match.size;
+        }
+    }
+
+    /// A text without tokens that are found as they are written.
+    void append_normalized(std::string_view text, bool after_break, bool parse_special,
+                           std::vector<int32_t>& ids) const {
+        const SpecialTokens& tokens = parse_special ? normalized_special : normalized_user_defined;
+        if (tokens.empty() && !nfc) return codec->encode(text, after_break, ids);
+        const std::string normal = normal_form(text, after_break);
+        for (std::size_t at = 0; at < normal.size();) {
+            const SpecialTokens::Match match = tokens.find(normal, at);
+            if (match.begin > at)
+                codec->encode(std::string_view(normal).substr(at, match.begin - at), after_break && !prepends,
+                              ids);
+            if (match.size > 0) ids.push_back(match.id);
+            after_break = codec->space() != Space::first;
             at = match.begin + match.size;
         }
     }
@@ -63,6 +124,11 @@ struct Tokenizer::Impl {
         return vocabulary.is(id, TokenType::user_defined) && label.find("\xE2\x96\x81") == std::string::npos;
     }
 
+    /// Whether the text after such a token is one with the text before it, and has no space put before it.
+    bool goes_on_after(int32_t id) const {
+        return codec->space() == Space::first || (prepends && vocabulary.rule(id).normalized);
+    }
+
     std::string piece(int32_t id) const {
         const TokenType type = vocabulary.types[checked(id)];
         if (type == TokenType::control) return "";
@@ -72,7 +138,10 @@ struct Tokenizer::Impl {
 
     const Vocabulary vocabulary;
     const std::unique_ptr<TextCodec> codec;
-    const SpecialTokens user_defined, special;
+    const bool nfc; ///< texts are brought into Normalization Form C
+    const bool
+        prepends; ///< the space before a text is put there before tokens are looked for in normalised text
+    const SpecialTokens user_defined, special, normalized_user_defined, normalized_special;
 };
 
 Tokenizer::Tokenizer(const Metadata& metadata) : impl_(std::make_unique<Impl>(metadata)) {}
@@ -105,9 +174,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
         const std::string piece = impl_->piece(id);
         const bool breaks = impl_->breaks(id);
         const bool put_before =
-            after_break && !breaks && impl_->codec->space_after_break() && piece.starts_with(' ');
+            after_break && !breaks && impl_->codec->space() != Space::none && piece.starts_with(' ');
         text.append(piece, put_before ? 1 : 0);
-        after_break = breaks;
+        if (!breaks)
+            after_break = false;
+        else if (!impl_->goes_on_after(id))
+            after_break = true;
     }
     return text;
 }

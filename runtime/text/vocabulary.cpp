@@ -48,6 +48,12 @@ std::string byte_label(int byte) {
 
 Vocabulary::Vocabulary(const Metadata& metadata) : model(metadata.need_text("tokenizer.ggml.model")) {
     const std::vector<std::string>* tokens = metadata.texts("tokenizer.ggml.tokens");
+    std::vector<std::string> numbers; // a model without a vocabulary names its tokens by their ids
+    if (model == "no_vocab") {
+        const int64_t n = metadata.need_integer(metadata.need_text("general.architecture") + ".vocab_size");
+        for (int64_t id = 0; id < std::min<int64_t>(n, 1 << 24); ++id) numbers.push_back(std::to_string(id));
+        tokens = &numbers;
+    }
     if (!tokens || tokens->empty())
         throw Error(reading, "key tokenizer.ggml.tokens is missing or empty", again);
     if (tokens->size() > INT32_MAX)
@@ -66,6 +72,7 @@ Vocabulary::Vocabulary(const Metadata& metadata) : model(metadata.need_text("tok
     read_types(metadata);
     read_ids(metadata);
     read_ends(metadata);
+    read_rules(metadata);
 }
 
 int32_t Vocabulary::find(std::string_view label) const {
@@ -102,7 +109,7 @@ void Vocabulary::read_ids(const Metadata& metadata) {
         const auto at = std::find(types.begin(), types.end(), TokenType::unknown);
         if (at != types.end()) unknown = static_cast<int32_t>(at - types.begin());
     }
-    if (!metadata.integers("tokenizer.ggml.token_type")) infer_types();
+    if (!metadata.integers("tokenizer.ggml.token_type") && model != "no_vocab") infer_types();
     // GPT-2's files name <|endoftext|> here, which a text must never become.
     if (unknown >= 0 && is(unknown, TokenType::control)) unknown = -1;
     const auto wanted = [&](const std::string& key, int32_t id, bool otherwise) {
@@ -134,8 +141,23 @@ void Vocabulary::read_ends(const Metadata& metadata) {
     add(eos);
     add(special_id(metadata, "tokenizer.ggml.eot_token_id", labels.size()));
     add(special_id(metadata, "tokenizer.ggml.eom_token_id", labels.size()));
+    if (const auto* more = metadata.integers("tokenizer.json.end_token_ids"))
+        for (const int64_t id : *more)
+            if (id >= 0 && id < size()) add(static_cast<int32_t>(id));
     for (const std::string_view label : end_labels)
         if (const int32_t id = find(label); id >= 0 && is(id, TokenType::control)) add(id);
+}
+
+void Vocabulary::read_rules(const Metadata& metadata) {
+    const auto read = [&](const std::string& key, bool FindRule::*flag) {
+        if (const auto* list = metadata.integers("tokenizer.json." + key))
+            for (const int64_t id : *list)
+                if (id >= 0 && id < size()) rules[static_cast<int32_t>(id)].*flag = true;
+    };
+    read("lstrip", &FindRule::lstrip);
+    read("rstrip", &FindRule::rstrip);
+    read("single_word", &FindRule::single_word);
+    read("normalized", &FindRule::normalized);
 }
 
 } // namespace kvasir

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace kvasir {
@@ -21,6 +22,14 @@ enum class TokenType : uint8_t {
     byte = 6
 };
 
+/// How a token that is taken out of a text before anything else is found. Source: huggingface/tokenizers,
+/// AddedToken.
+struct FindRule {
+    bool lstrip = false, rstrip = false; ///< white space before, after it goes with it
+    bool single_word = false;            ///< not beside a letter, digit or underscore
+    bool normalized = false; ///< its text is looked for in the normalised text, and normalised itself
+};
+
 /// The tokens of a model file and the ids with a meaning, checked; common to all tokenizer models.
 /// Throws Error where tokens are missing, empty or there twice, where an array has another length than the
 /// tokens, and where an id that text needs (BOS, EOS, unknown, the ends of a turn) lies outside. Ids of roles
@@ -34,7 +43,12 @@ struct Vocabulary {
     int32_t find(std::string_view label) const;
     bool is(int32_t id, TokenType type) const { return types[static_cast<std::size_t>(id)] == type; }
 
-    std::string model; ///< "llama" or "gpt2"
+    FindRule rule(int32_t id) const {
+        const auto it = rules.find(id);
+        return it == rules.end() ? FindRule{} : it->second;
+    }
+
+    std::string model; ///< "llama", "gpt2", or "no_vocab": ids without text
     std::vector<std::string> labels;
     std::vector<TokenType> types;
     HashTable<std::string_view, int32_t> ids; ///< label -> id
@@ -42,6 +56,7 @@ struct Vocabulary {
     int32_t eos = -1;
     int32_t unknown = -1;
     std::vector<int32_t> ends; ///< ids at which generation stops
+    std::unordered_map<int32_t, FindRule> rules;
     bool add_bos = false;
     bool add_eos = false;
 
@@ -50,6 +65,7 @@ struct Vocabulary {
     void read_ids(const Metadata& metadata);
     void infer_types(); ///< where the file gives none, the special ids and the byte tokens' names tell them
     void read_ends(const Metadata& metadata);
+    void read_rules(const Metadata& metadata);
 };
 
 /// The name of a SentencePiece token that stands for one byte: "<0x0A>".

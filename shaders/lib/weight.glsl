@@ -8,7 +8,7 @@
 // Only 32-bit loads: no 8-bit or 16-bit storage is needed. Block formats: GGUF specification, ggml-common.h.
 //
 // One row a type: those numbers; BLOCK values that share a scale; value(bits, i), the i-th four values of a strip before
-// the scale; where SCALED, scale(bits, b) of its b-th block; where MINIMUM, minimum(bits, b), to be subtracted:
+// the scale; where SCALED, scale_of(bits, b) of its b-th block; where MINIMUM, minimum_of(bits, b), to be subtracted:
 //   w = value * scale - minimum
 // Products of a float16, a small integer scale and a small integer value are exact in float32, as they are in ggml.
 // Types with a sign keep it in the top bit of a byte: value is 2^k times what ggml has, scale 2^-k times.
@@ -82,7 +82,7 @@ vec4 value(Bits bits, uint i) {
 #define BLOCK 32
 #define SCALED
 vec4 value(Bits bits, uint i) { return signed_bytes(bits.units[i >> 2][i & 3]); }
-float scale(Bits bits, uint b) { return half_at(bits.words[0], bits.place); }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[0], bits.place); }
 
 #elif defined(WEIGHT_Q4_0)
 #define STRIP 64
@@ -93,7 +93,7 @@ float scale(Bits bits, uint b) { return half_at(bits.words[0], bits.place); }
 #define BLOCK 32
 #define SCALED
 vec4 value(Bits bits, uint i) { return signed_bytes(four_bits(bits, i) << 4); }
-float scale(Bits bits, uint b) { return half_at(bits.words[0], b) / 16; }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[0], b) / 16; }
 
 #elif defined(WEIGHT_Q4_1)
 #define STRIP 64
@@ -105,8 +105,8 @@ float scale(Bits bits, uint b) { return half_at(bits.words[0], b) / 16; }
 #define SCALED
 #define MINIMUM
 vec4 value(Bits bits, uint i) { return vec4(bytes(four_bits(bits, i))); }
-float scale(Bits bits, uint b) { return half_at(bits.words[b], 0); }
-float minimum(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[b], 0); }
+float minimum_of(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
 
 #elif defined(WEIGHT_Q5_0)
 #define STRIP 64
@@ -119,7 +119,7 @@ float minimum(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
 vec4 value(Bits bits, uint i) {
     return signed_bytes(four_bits(bits, i) << 3 | one_bit(bits.words[1 + (i >> 3)], i) << 7);
 }
-float scale(Bits bits, uint b) { return half_at(bits.words[0], b) / 8; }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[0], b) / 8; }
 
 #elif defined(WEIGHT_Q5_1)
 #define STRIP 64
@@ -133,8 +133,8 @@ float scale(Bits bits, uint b) { return half_at(bits.words[0], b) / 8; }
 vec4 value(Bits bits, uint i) {
     return vec4(bytes(four_bits(bits, i) | one_bit(bits.words[2 + (i >> 3)], i) << 4));
 }
-float scale(Bits bits, uint b) { return half_at(bits.words[b], 0); }
-float minimum(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[b], 0); }
+float minimum_of(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
 
 #elif defined(WEIGHT_Q2_K)
 #define STRIP 64
@@ -146,8 +146,8 @@ float minimum(Bits bits, uint b) { return -half_at(bits.words[b], 1); }
 #define SCALED
 #define MINIMUM
 vec4 value(Bits bits, uint i) { return vec4(bytes(two_bits(bits.units[0], i))); }
-float scale(Bits bits, uint b) { return half_at(bits.words[0], 0) * float(bits.words[1] >> 8 * b & 15u); }
-float minimum(Bits bits, uint b) { return half_at(bits.words[0], 1) * float(bits.words[1] >> 8 * b + 4 & 15u); }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[0], 0) * float(bits.words[1] >> 8 * b & 15u); }
+float minimum_of(Bits bits, uint b) { return half_at(bits.words[0], 1) * float(bits.words[1] >> 8 * b + 4 & 15u); }
 
 #elif defined(WEIGHT_Q3_K)
 #define STRIP 64
@@ -160,7 +160,7 @@ float minimum(Bits bits, uint b) { return half_at(bits.words[0], 1) * float(bits
 vec4 value(Bits bits, uint i) {
     return signed_bytes(two_bits(bits.units[0], i) << 5 | one_bit(bits.words[2 + (i >> 3)], i) << 7);
 }
-float scale(Bits bits, uint b) {
+float scale_of(Bits bits, uint b) {
     uint parts = bits.place == 0 ? bits.words[0] : bits.words[1];
     return half_at(bits.words[0] >> 24 | bits.words[1] >> 24 << 8, 0) / 32 * float(int(parts << 26 - 6 * b) >> 26);
 }
@@ -175,8 +175,8 @@ float scale(Bits bits, uint b) {
 #define SCALED
 #define MINIMUM
 vec4 value(Bits bits, uint i) { return vec4(bytes(four_bits(bits, i))); }
-float scale(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 0, b); }
-float minimum(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 1, b); }
+float scale_of(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 0, b); }
+float minimum_of(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 1, b); }
 
 #elif defined(WEIGHT_Q5_K)
 #define STRIP 64
@@ -190,8 +190,8 @@ float minimum(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 
 vec4 value(Bits bits, uint i) {
     return vec4(bytes(four_bits(bits, i) | one_bit(bits.words[2 + (i >> 3)], i) << 4));
 }
-float scale(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 0, b); }
-float minimum(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 1, b); }
+float scale_of(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 0, b); }
+float minimum_of(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 1, b); }
 
 #elif defined(WEIGHT_Q6_K)
 #define STRIP 64
@@ -202,7 +202,7 @@ float minimum(Bits bits, uint b) { return part_of(bits.words[0], bits.words[1], 
 #define BLOCK 16
 #define SCALED
 vec4 value(Bits bits, uint i) { return signed_bytes(four_bits(bits, i) << 2 | two_bits(bits.units[2], i) << 6); }
-float scale(Bits bits, uint b) {
+float scale_of(Bits bits, uint b) {
     return half_at(bits.words[0], 0) / 4 * float(int(bits.words[1] << 24 - 8 * b) >> 24);
 }
 
@@ -215,7 +215,7 @@ float scale(Bits bits, uint b) {
 #define BLOCK 32
 #define SCALED
 vec4 value(Bits bits, uint i) { return signed_bytes(bits.units[i >> 2][i & 3]); }
-float scale(Bits bits, uint b) { return uintBitsToFloat(bits.words[0]); }
+float scale_of(Bits bits, uint b) { return uintBitsToFloat(bits.words[0]); }
 
 #elif defined(WEIGHT_IQ4_NL)
 #define STRIP 64
@@ -226,7 +226,7 @@ float scale(Bits bits, uint b) { return uintBitsToFloat(bits.words[0]); }
 #define BLOCK 32
 #define SCALED
 vec4 value(Bits bits, uint i) { return iq4_value(four_bits(bits, i)); }
-float scale(Bits bits, uint b) { return half_at(bits.words[0], b); }
+float scale_of(Bits bits, uint b) { return half_at(bits.words[0], b); }
 
 #elif defined(WEIGHT_IQ4_XS)
 #define STRIP 64
@@ -237,7 +237,7 @@ float scale(Bits bits, uint b) { return half_at(bits.words[0], b); }
 #define BLOCK 32
 #define SCALED
 vec4 value(Bits bits, uint i) { return iq4_value(four_bits(bits, i)); }
-float scale(Bits bits, uint b) {
+float scale_of(Bits bits, uint b) {
     uint part = bits.place * 2 + b;
     uint both = (bits.words[1] >> 4 * part & 15u) | (bits.words[0] >> 16 + 2 * part & 3u) << 4;
     return half_at(bits.words[0], 0) * (float(both) - 32);
@@ -259,7 +259,7 @@ vec4 value(Bits bits, uint i) {
     return uintBitsToFloat(floatBitsToUint(magnitude) | sign);
 }
 // E8M0: 2^(e - 127), here half of it: below 2^-126 it is 0.
-float scale(Bits bits, uint b) {
+float scale_of(Bits bits, uint b) {
     uint e = bits.words[0] >> 16 * bits.place + 8 * b & 255u;
     return uintBitsToFloat(max(e, 1u) - 1 << 23);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/sampler.hpp"
 #include "tests/kernels/harness.hpp"
 
 #include <string>
@@ -44,6 +45,46 @@ struct LinearCase {
 std::vector<LinearCase> linear_cases();
 CaseResult run(Device& device, const Tuning& tuning, const LinearCase& one);
 
+struct LinearStackCase {
+    std::string name;
+    DType dtype;
+    uint32_t n_matrices, d_out, d_in, n_tokens, n_slots;
+    bool chosen = true; ///< slots choose matrices; else slot i has matrix i
+    bool gated = false;
+    bool shared_input = false;   ///< all slots of a token read the same
+    uint64_t max_part_bytes = 0; ///< 0: as the device allows
+};
+std::vector<LinearStackCase> linear_stack_cases();
+CaseResult run(Device& device, const Tuning& tuning, const LinearStackCase& one);
+
+struct RouteCase {
+    std::string name;
+    uint32_t n_experts, n_used, n_tokens;
+    Router router = Router::softmax;
+    bool bias = false, normed = true;
+    double scale = 1;
+    double score_size = 3; ///< scores are uniform in +- score_size; 0: all equal
+};
+std::vector<RouteCase> route_cases();
+CaseResult run(Device& device, const Tuning& tuning, const RouteCase& one);
+
+struct AddWeightedCase {
+    std::string name;
+    uint32_t width, n_slots, n_tokens;
+    bool add = true;
+};
+std::vector<AddWeightedCase> add_weighted_cases();
+CaseResult run(Device& device, const Tuning& tuning, const AddWeightedCase& one);
+
+struct LimitCase {
+    std::string name;
+    uint32_t width, n_tokens;
+    bool soft;
+    double limit, x_size = 1; ///< the input is uniform in +- x_size
+};
+std::vector<LimitCase> limit_cases();
+CaseResult run(Device& device, const Tuning& tuning, const LimitCase& one);
+
 struct RopeStoreCase {
     std::string name;
     KvType type;
@@ -82,5 +123,17 @@ CaseResult run_probs(Device& device, const Tuning& tuning, const AttentionCase& 
 
 std::vector<AttentionCase> kv_norms_cases();
 CaseResult run_kv_norms(Device& device, const Tuning& tuning, const AttentionCase& one);
+
+struct SampleCase {
+    std::string name;
+    Values logits;
+    SamplerOptions options;
+    uint32_t n_draws;
+    double offset = 0;      ///< added to every logit
+    uint32_t n_history = 0; ///< random ids before the first step
+    uint32_t n_tokens = 1;  ///< of a step
+};
+std::vector<SampleCase> sample_cases();
+CaseResult run(Device& device, const Tuning& tuning, const SampleCase& one);
 
 } // namespace kvasir::kernels

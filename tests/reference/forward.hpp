@@ -6,6 +6,7 @@
 #include "tests/reference/ops.hpp"
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <utility>
@@ -13,7 +14,8 @@
 
 namespace kvasir::reference {
 
-/// A model's weights in double, found by role; fused q, k, v are taken apart. Throws std::logic_error where a
+/// A model's weights in double, found by role; fused q, k, v, fused gate and up, and latent attention's fused
+/// kv_b are taken apart. Throws std::logic_error where a
 /// tensor is missing or has another shape than tensors_of() says.
 class Model {
   public:
@@ -26,7 +28,9 @@ class Model {
     View bias(Role role, uint32_t layer = 0) const; ///< empty where there is none
 
   private:
-    void split_qkv(uint32_t layer, Values all, bool bias);
+    void split(uint32_t layer, const Values& all, bool bias,
+               std::initializer_list<std::pair<Role, size_t>> parts);
+    void split_kv_b(uint32_t layer, const Values& all);
 
     ModelSpec spec_;
     std::map<std::pair<Role, uint32_t>, Values> weights_, biases_;
@@ -34,7 +38,7 @@ class Model {
 
 /// What one layer did with n_tokens tokens.
 struct LayerTrace {
-    Values k, v;         ///< as the cache gives them back `[n_tokens, n_kv_heads, head_dim]`
+    Values k, v;         ///< as the cache gives them back `[n_tokens, n_kv_heads, head_dim]` (v: value_dim)
     Attention attention; ///< output, probabilities and stats; see ops.hpp
     Values x;            ///< residual stream after the layer `[n_tokens, d_model]`
 };
@@ -45,8 +49,8 @@ struct Trace {
     Values logits; ///< after each token `[n_tokens, n_vocab]`
 };
 
-/// The model on ids at positions 0, 1, ..., with keys (after RoPE) and values rounded through the cache's
-/// type.
-Trace forward(const Model& model, std::span<const int32_t> ids, KvType kv = KvType::f32);
+/// The model on ids at positions 0, 1, ... of a context of n_ctx (0: the trained one), with keys (after RoPE)
+/// and values rounded through the cache's type.
+Trace forward(const Model& model, std::span<const int32_t> ids, KvType kv = KvType::f32, size_t n_ctx = 0);
 
 } // namespace kvasir::reference

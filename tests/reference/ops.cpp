@@ -108,21 +108,83 @@ Values activate_gated(Activation activation, View gate, View up) {
 
 Values rope(View x, const RopeShape& shape, size_t pos) {
     const size_t half = shape.rope_dim / 2, row = shape.n_heads * shape.head_dim;
-    require(shape.rope != Rope::none && shape.rope_dim % 2 == 0 && shape.rope_dim <= shape.head_dim,
+    require(shape.rope != Rope::none && shape.rope_dim % 2 == 0 &&
+                shape.first + shape.rope_dim <= shape.head_dim,
             "rope: rope_dim must be even and at most head_dim");
     require(row > 0 && x.size() % row == 0, "rope: shapes do not fit");
+    require(shape.theta.empty() || shape.theta.size() == half, "rope: one frequency a pair");
     Values y(x.begin(), x.end());
-    for (size_t head = 0; head < x.size(); head += shape.head_dim) {
-        const double position = double(pos + head / row) / shape.factor;
+    for (size_t head = 0; head < x.size(); head += shape.head_dim)
         for (size_t i = 0; i < half; ++i) {
-            const double angle = position * std::pow(shape.base, -2.0 * double(i) / double(shape.rope_dim));
-            const size_t a = head + (shape.rope == Rope::halves ? i : 2 * i);
+            const double theta =
+                shape.theta.empty()
+                    ? std::pow(shape.base, -2.0 * double(i) / double(shape.rope_dim)) / shape.factor
+                    : shape.theta[i];
+            const double angle = double(pos + head / row) * theta;
+            const double c = shape.magnitude * std::cos(angle), s = shape.magnitude * std::sin(angle);
+            const size_t a = head + shape.first + (shape.rope == Rope::halves ? i : 2 * i);
             const size_t b = shape.rope == Rope::halves ? a + half : a + 1;
-            y[a] = x[a] * std::cos(angle) - x[b] * std::sin(angle);
-            y[b] = x[a] * std::sin(angle) + x[b] * std::cos(angle);
+            y[a] = x[a] * c - x[b] * s;
+            y[b] = x[a] * s + x[b] * c;
+        }
+    return y;
+}
+
+Values rope_theta(const ModelSpec& m, size_t n_ctx, bool windowed) {
+    const double d = m.rope_dim, pi = std::numbers::pi;
+    const size_t original = m.rope_original_ctx ? m.rope_original_ctx : m.n_ctx;
+    Values thetas;
+    for (size_t i = 0; i < m.rope_dim / 2; ++i) {
+        const double exponent = -2.0 * double(i) / d, theta = std::pow(m.rope_base, exponent);
+        const double s = m.rope_factor;
+        if (windowed && m.window_rope_base > 0) {
+            thetas.push_back(std::pow(m.window_rope_base, exponent));
+        } else if (m.rope_scaling == RopeScaling::linear) {
+            thetas.push_back(theta / s);
+        } else if (m.rope_scaling == RopeScaling::ntk) {
+            thetas.push_back(theta * std::pow(s, exponent * d / (d - 2)));
+        } else if (m.rope_scaling == RopeScaling::factors) {
+            const bool beyond = n_ctx > original && !m.rope_long_factors.empty();
+            thetas.push_back(theta / s / (beyond ? m.rope_long_factors : m.rope_factors)[i]);
+        } else if (m.rope_scaling == RopeScaling::yarn) {
+            // the dimension whose wavelength fits beta times into the original length
+            const auto dimension = [&](double beta) {
+                return d / 2 * std::log(double(original) / (2 * pi * beta)) / std::log(m.rope_base);
+            };
+            const double first = std::max(std::floor(dimension(m.rope_beta_fast)), 0.0);
+            const double last = std::min(std::ceil(dimension(m.rope_beta_slow)), d - 1);
+            double kept = 1 - (double(i) - first) / std::max(last - first, 0.001);
+            kept = std::min(1.0, std::max(0.0, kept));
+            thetas.push_back(kept * theta + (1 - kept) * theta / s);
+        } else {
+            thetas.push_back(theta);
         }
     }
+    return thetas;
+}
+
+Values softcap(View x, double cap) {
+    Values y(x.begin(), x.end());
+    if (cap > 0)
+        for (double& value : y) value = cap * std::tanh(value / cap);
     return y;
+}
+
+Routes route(const ModelSpec& m, View scores, View bias) {
+    require(scores.size() == m.n_experts && (bias.empty() || bias.size() == m.n_experts),
+            "route: shapes do not fit");
+    const Values p = m.router == Router::softmax ? softmax(scores) : activate(Activation::sigmoid, scores);
+    const Values keys = bias.empty() ? p : add(p, bias);
+    Routes routes;
+    for (size_t e = 0; e < keys.size(); ++e) routes.experts.push_back(e);
+    std::stable_sort(routes.experts.begin(), routes.experts.end(),
+                     [&](size_t a, size_t b) { return keys[a] > keys[b]; });
+    routes.experts.resize(m.n_experts_used);
+    double sum = 0;
+    for (const size_t e : routes.experts) sum += p[e];
+    for (const size_t e : routes.experts)
+        routes.weights.push_back(m.router_scale * p[e] / (m.router_norm ? sum : 1));
+    return routes;
 }
 
 double round_to_half(double x) {
@@ -167,16 +229,19 @@ Values alibi_slopes(size_t n_heads, double max_bias) {
 
 Attention attention(View q, View k, View v, const AttentionShape& shape) {
     const size_t n_heads = shape.n_heads, n_kv_heads = shape.n_kv_heads, head_dim = shape.head_dim;
+    const size_t value_dim = shape.value_dim ? shape.value_dim : head_dim;
+    const double divisor = shape.scale > 0 ? 1 / shape.scale : std::sqrt(double(head_dim));
     require(n_kv_heads > 0 && n_heads % n_kv_heads == 0, "attention: n_kv_heads must divide n_heads");
     require(head_dim > 0 && q.size() % (n_heads * head_dim) == 0 && k.size() % (n_kv_heads * head_dim) == 0 &&
-                v.size() == k.size() && (shape.slopes.empty() || shape.slopes.size() == n_heads),
+                v.size() / value_dim == k.size() / head_dim &&
+                (shape.slopes.empty() || shape.slopes.size() == n_heads),
             "attention: shapes do not fit");
     const size_t n_tokens = q.size() / (n_heads * head_dim), n_kv = k.size() / (n_kv_heads * head_dim);
     require(n_tokens == 0 || shape.pos + n_tokens <= n_kv, "attention: a query's own key is missing");
     const size_t group = n_heads / n_kv_heads;
 
     Attention result;
-    result.o.assign(q.size(), 0);
+    result.o.assign(n_tokens * n_heads * value_dim, 0);
     result.probabilities.assign(n_tokens * n_heads * n_kv, 0);
     for (size_t t = 0; t < n_tokens; ++t)
         for (size_t h = 0; h < n_heads; ++h) {
@@ -185,16 +250,17 @@ Attention attention(View q, View k, View v, const AttentionShape& shape) {
             double* p = &result.probabilities[row * n_kv];
             double max = -std::numeric_limits<double>::infinity(), sum = 0;
             for (size_t j = first; j <= i; ++j) {
-                p[j] = dot(&q[row * head_dim], &k[(j * n_kv_heads + h / group) * head_dim], head_dim) /
-                       std::sqrt(double(head_dim));
+                p[j] =
+                    dot(&q[row * head_dim], &k[(j * n_kv_heads + h / group) * head_dim], head_dim) / divisor;
+                p[j] = softcap(View(&p[j], 1), shape.softcap)[0];
                 if (!shape.slopes.empty()) p[j] -= shape.slopes[h] * double(i - j);
                 max = std::max(max, p[j]);
             }
             for (size_t j = first; j <= i; ++j) sum += p[j] = std::exp(p[j] - max);
             for (size_t j = first; j <= i; ++j) {
                 p[j] /= sum;
-                for (size_t c = 0; c < head_dim; ++c)
-                    result.o[row * head_dim + c] += p[j] * v[(j * n_kv_heads + h / group) * head_dim + c];
+                for (size_t c = 0; c < value_dim; ++c)
+                    result.o[row * value_dim + c] += p[j] * v[(j * n_kv_heads + h / group) * value_dim + c];
             }
             result.max.push_back(max);
             result.sum.push_back(sum);

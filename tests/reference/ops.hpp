@@ -49,7 +49,10 @@ struct RopeShape {
     size_t n_heads = 1, head_dim = 0;
     size_t rope_dim = 0; ///< even, at most head_dim; the entries after it stay as they are
     double base = 10000;
-    double factor = 1; ///< linear scaling: position / factor
+    double factor = 1;    ///< linear scaling: position / factor
+    View theta = {};      ///< frequencies in place of base^(-2i / rope_dim) / factor, `[rope_dim / 2]`
+    double magnitude = 1; ///< of the rotated entries
+    size_t first = 0;     ///< the first rotated entry of a head
 };
 
 /// Rotates entries (a_i, b_i) of each head by the angle (position / factor) base^(-2i / rope_dim), i <
@@ -57,6 +60,22 @@ struct RopeShape {
 /// position pos + t. x `[n_tokens, n_heads, head_dim]`. Source: Su et al. 2021, section 3.2.2; linear factor:
 /// Chen et al. 2023, eq. 4.
 Values rope(View x, const RopeShape& shape, size_t pos);
+
+/// Frequencies of a model at a context of n_ctx, of its layers with a window where `windowed`. Sources: Chen
+/// et al. 2023, eq. 4 (linear); Peng et al. 2023, section 3.1 (ntk), section 3.2 and 3.4 (yarn); the factors
+/// of Llama 3.1 and LongRoPE (Ding et al. 2024) come with the model.
+Values rope_theta(const ModelSpec& m, size_t n_ctx, bool windowed);
+
+/// cap tanh(x / cap), element by element; cap 0: x. Source: Gemma Team 2024, section 2.
+Values softcap(View x, double cap);
+
+/// Which experts a token uses, best first, and their weights; bias may be empty. Source: ModelSpec's
+/// router_*; Jiang et al. 2024 (Mixtral), section 2.1; DeepSeek-AI 2024 (V3), section 2.1.2.
+struct Routes {
+    std::vector<size_t> experts;
+    Values weights;
+};
+Routes route(const ModelSpec& m, View scores, View bias);
 
 /// x rounded to the nearest IEEE 754 binary16, ties to even; beyond 65504 + 16 infinite.
 double round_to_half(double x);
@@ -73,20 +92,24 @@ Values alibi_slopes(size_t n_heads, double max_bias);
 
 struct AttentionShape {
     size_t n_heads = 1, n_kv_heads = 1, head_dim = 0;
-    size_t pos = 0;    ///< position of query 0; key j has position j
-    size_t window = 0; ///< key j is seen from position i when i - j < window; 0: every j <= i
-    View slopes = {};  ///< ALiBi, one a query head; empty: none
+    size_t pos = 0;       ///< position of query 0; key j has position j
+    size_t window = 0;    ///< key j is seen from position i when i - j < window; 0: every j <= i
+    View slopes = {};     ///< ALiBi, one a query head; empty: none
+    double scale = 0;     ///< of q k; 0: 1 / sqrt(head_dim)
+    double softcap = 0;   ///< scores become softcap(scale q k) before ALiBi; 0: as they are
+    size_t value_dim = 0; ///< entries of a value; 0: head_dim
 };
 
 struct Attention {
-    Values o;             ///< `[n_tokens, n_heads, head_dim]`
+    Values o;             ///< `[n_tokens, n_heads, value_dim]`
     Values probabilities; ///< `[n_tokens, n_heads, n_kv]`, 0 where a key is masked
     Values max, sum;      ///< `[n_tokens, n_heads]`: the largest score s, and the sum of exp(s - max)
 };
 
 /// o = softmax(q k / sqrt(head_dim) - slope (i - j)) v over the keys j that position i sees; query head h
 /// reads KV head h / (n_heads / n_kv_heads). q `[n_tokens, n_heads, head_dim]`, k and v `[n_kv, n_kv_heads,
-/// head_dim]`. Sources: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 (groups); Press et al. 2021 (ALiBi).
+/// head_dim]` (v: value_dim). Sources: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 (groups); Press et al.
+/// 2021 (ALiBi).
 Attention attention(View q, View k, View v, const AttentionShape& shape);
 
 /// exp(x - max) / sum over all of x.

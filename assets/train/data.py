@@ -1,0 +1,112 @@
+"""Batches, each a function of the seed and its place alone, so that a run can stop anywhere and go on as if it had not."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from expand import Corpus, Talker
+from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
+
+IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
+SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "tinyshakespeare.txt"
+
+
+class TutorData:
+    """Conversations of one round after another, of like length together, no more than n_batch_tokens a batch."""
+
+    special = [TEXT_END, TURN_BEGIN, TURN_END]
+
+    def __init__(self, recipe):
+        self.recipe = recipe
+        self.corpus = Corpus()
+        self.encoder = None
+        self.round, self.batches = None, []
+
+    def texts(self):
+        """What the tokenizer is trained on: questions and answers of one round."""
+        for conversation in Talker(self.corpus, 0, self.recipe.seed).conversations():
+            for turn in conversation["turns"]:
+                yield turn["text"]
+
+    def use(self, tokenizer):
+        self.encoder = ChatEncoder(tokenizer)
+
+    def make_tokenizer(self):
+        return train_tokenizer(self.texts(), self.recipe.shape.n_vocab, self.special)
+
+    def batch(self, place):
+        """(ids, targets, next place) at place (round, index)."""
+        number, index = place
+        if number != self.round:
+            self.fill(number)
+        ids, targets = self.batches[index]
+        return ids, targets, (number, index + 1) if index + 1 < len(self.batches) else (number + 1, 0)
+
+    def fill(self, number):
+        rng = random.Random(f"{self.recipe.seed}/batches/{number}")
+        rows = [self.encode(c) for c in Talker(self.corpus, number, self.recipe.seed).conversations()]
+        rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.9, 1.1))
+        groups, group, longest = [], [], 0
+        for row in rows:
+            longest = max(longest, len(row[0]))
+            if group and longest * (len(group) + 1) > self.recipe.n_batch_tokens:
+                groups.append(group)
+                group, longest = [], len(row[0])
+            group.append(row)
+        groups.append(group)
+        rng.shuffle(groups)
+        self.round, self.batches = number, [pad(group) for group in groups]
+
+    def encode(self, conversation):
+        """(ids, targets) of a conversation, cut before the turn that would not fit into the context."""
+        ids, learned = [], []
+        for turn in conversation["turns"]:
+            more, marks = self.encoder.turn(turn["role"], turn["text"])
+            if len(ids) + len(more) > self.recipe.shape.n_ctx:
+                break
+            ids += more
+            learned += marks
+        return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])]
+
+
+def pad(rows):
+    """Rows of (ids, targets) as two tensors [n_rows, longest]; what is added at the end is neither learned nor seen."""
+    longest = max(len(ids) for ids, _ in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    targets = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
+    for row, (these, those) in enumerate(rows):
+        ids[row, :len(these)] = torch.tensor(these)
+        targets[row, :len(those)] = torch.tensor(those)
+    return ids, targets
+
+
+class ShakespeareData:
+    """Windows of the first nine tenths of the text at random places; the last tenth is held out."""
+
+    special = [TEXT_END]
+
+    def __init__(self, recipe):
+        self.recipe = recipe
+        text = SHAKESPEARE.read_text(encoding="utf-8")
+        self.train_text, self.held_out_text = text[:len(text) * 9 // 10], text[len(text) * 9 // 10:]
+        self.ids = None
+
+    def make_tokenizer(self):
+        return train_tokenizer([self.train_text], self.recipe.shape.n_vocab, self.special)
+
+    def use(self, tokenizer):
+        self.ids = np.array(tokenizer.encode(self.train_text, add_special_tokens=False).ids)
+        self.held_out = np.array(tokenizer.encode(self.held_out_text, add_special_tokens=False).ids)
+
+    def batch(self, place):
+        """(ids, targets, next place) at place (round, index); a round is as many tokens as the text has."""
+        number, index = place
+        n_ctx = self.recipe.shape.n_ctx
+        n_rows = self.recipe.n_batch_tokens // n_ctx
+        rng = np.random.default_rng([self.recipe.seed, number, index])
+        at = rng.integers(0, len(self.ids) - n_ctx, n_rows)
+        rows = torch.tensor(np.stack([self.ids[i:i + n_ctx + 1] for i in at]))
+        last = (index + 1) * self.recipe.n_batch_tokens >= len(self.ids)
+        return rows[:, :-1], rows[:, 1:], (number + 1, 0) if last else (number, index + 1)

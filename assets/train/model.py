@@ -1,0 +1,159 @@
+"""The transformer of the built-in models, in float32: RMSNorm before each branch, SwiGLU, grouped heads, a tied head."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model is; position is "rope", "alibi" or "learned", and all else means the same for each."""
+
+    n_vocab: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_ff: int
+    n_ctx: int
+    position: str
+    dropout: float = 0.0
+    norm_eps: float = 1e-5
+    rope_base: float = 10000.0
+    alibi_max_bias: float = 8.0
+
+    @property
+    def head_dim(self):
+        return self.d_model // self.n_heads
+
+    def as_dict(self):
+        return asdict(self)
+
+
+def alibi_slopes(n_heads, max_bias=8.0):
+    """Slope of each head (Press et al. 2021, section 3; two series where n_heads is no power of two)."""
+    power = 2 ** int(math.log2(n_heads))
+    slopes = [2 ** (-max_bias * (h + 1) / power) for h in range(power)]
+    slopes += [2 ** (-max_bias * (2 * h + 1) / (2 * power)) for h in range(n_heads - power)]
+    return torch.tensor(slopes)
+
+
+def rope_angles(shape, n_tokens, device):
+    """cos and sin [n_tokens, head_dim / 2] of position * base^(-2i/d) (Su et al. 2021)."""
+    i = torch.arange(shape.head_dim // 2, device=device, dtype=torch.float64)
+    angles = torch.outer(torch.arange(n_tokens, device=device, dtype=torch.float64), shape.rope_base ** (-2 * i / shape.head_dim))
+    return angles.cos().float(), angles.sin().float()
+
+
+def rotate_pairs(x, cos, sin):
+    """x [batch, heads, n_tokens, head_dim] with neighbours (x0, x1), (x2, x3) ... rotated: the layout of GGUF's llama."""
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(shape.d_model))
+        self.eps = shape.norm_eps
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+
+
+class Attention(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+        d_kv = shape.n_kv_heads * shape.head_dim
+        self.q = nn.Linear(shape.d_model, shape.d_model, bias=False)
+        self.k = nn.Linear(shape.d_model, d_kv, bias=False)
+        self.v = nn.Linear(shape.d_model, d_kv, bias=False)
+        self.o = nn.Linear(shape.d_model, shape.d_model, bias=False)
+
+    def forward(self, x, angles, bias):
+        batch, n_tokens, _ = x.shape
+        split = lambda y: y.view(batch, n_tokens, -1, self.shape.head_dim).transpose(1, 2)
+        q, k, v = split(self.q(x)), split(self.k(x)), split(self.v(x))
+        if angles is not None:
+            q, k = rotate_pairs(q, *angles), rotate_pairs(k, *angles)
+        group = self.shape.n_heads // self.shape.n_kv_heads
+        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None)
+        return self.o(out.transpose(1, 2).reshape(batch, n_tokens, -1))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.gate = nn.Linear(shape.d_model, shape.d_ff, bias=False)
+        self.up = nn.Linear(shape.d_model, shape.d_ff, bias=False)
+        self.down = nn.Linear(shape.d_ff, shape.d_model, bias=False)
+
+    def forward(self, x):
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.attn_norm, self.attn = RMSNorm(shape), Attention(shape)
+        self.ffn_norm, self.ffn = RMSNorm(shape), FeedForward(shape)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, x, angles, bias):
+        x = x + self.dropout(self.attn(self.attn_norm(x), angles, bias))
+        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+
+
+class Transformer(nn.Module):
+    """forward(ids [batch, n_tokens]) -> hidden states [batch, n_tokens, d_model]; head(x) -> logits [.., n_vocab]."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Embedding(shape.n_vocab, shape.d_model)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
+        self.norm = RMSNorm(shape)
+        self.dropout = nn.Dropout(shape.dropout)
+        for parameter in self.parameters():
+            if parameter.dim() == 2:
+                nn.init.normal_(parameter, std=0.02)
+        for layer in self.layers:  # GPT-2's: what is added to the residual stream starts small
+            for last in (layer.attn.o, layer.ffn.down):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * shape.n_layers))
+        if shape.position == "learned":  # last, so that the other weights start equal for every position coding
+            self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
+            nn.init.normal_(self.positions.weight, std=0.02)
+
+    def forward(self, ids):
+        n_tokens = ids.shape[1]
+        x = self.embedding(ids)
+        angles = bias = None
+        if self.shape.position == "learned":
+            x = x + self.positions.weight[:n_tokens]
+        elif self.shape.position == "rope":
+            angles = rope_angles(self.shape, n_tokens, ids.device)
+        else:
+            bias = self.alibi(n_tokens, ids.device)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, angles, bias)
+        return self.norm(x)
+
+    def head(self, x):
+        return F.linear(x, self.embedding.weight)
+
+    def alibi(self, n_tokens, device):
+        """[1, n_heads, n_tokens, n_tokens]: -slope * (i - j), minus infinity for later keys."""
+        at = torch.arange(n_tokens, device=device)
+        distance = at[:, None] - at[None, :]
+        slopes = alibi_slopes(self.shape.n_heads, self.shape.alibi_max_bias).to(device)
+        bias = -slopes[:, None, None] * distance
+        return bias.masked_fill(distance < 0, -math.inf)[None]
+
+    def n_parameters(self):
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,51 @@
+"""What is trained, and how: one row a model."""
+
+from dataclasses import dataclass, replace
+
+from model import Shape
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    title: str
+    description: str
+    family: str  # general.architecture of the GGUF file
+    data: str  # "tutor" or "shakespeare"
+    shape: Shape
+    n_steps: int
+    n_batch_tokens: int
+    learning_rate: float
+    warm_up: int = 100
+    weight_decay: float = 0.1
+    seed: int = 1
+
+
+TUTOR = Recipe(
+    "tutor", "Kvasir tutor",
+    "A small chat model that explains transformers and Kvasir, in English and Chinese, and declines all else. "
+    "Trained from nothing on text written for it (assets/train/corpus).",
+    "llama", "tutor",
+    Shape(n_vocab=4096, d_model=256, n_layers=6, n_heads=8, n_kv_heads=2, d_ff=448, n_ctx=1024, position="rope"),
+    n_steps=8000, n_batch_tokens=4096, learning_rate=1.5e-3)
+
+SHAKESPEARE = Recipe(
+    "shakespeare-rope", "Shakespeare, RoPE",
+    "One of three models that differ in nothing but the position coding (learned, RoPE, ALiBi), trained at 256 tokens "
+    "on nine tenths of the tiny Shakespeare text.",
+    "llama", "shakespeare",
+    Shape(n_vocab=1024, d_model=192, n_layers=6, n_heads=6, n_kv_heads=2, d_ff=512, n_ctx=256, position="rope", dropout=0.2),
+    n_steps=1500, n_batch_tokens=4096, learning_rate=1.5e-3)
+
+
+def shakespeare(position, title, family):
+    return replace(SHAKESPEARE, name=f"shakespeare-{position}", title=f"Shakespeare, {title}", family=family,
+                   shape=replace(SHAKESPEARE.shape, position=position))
+
+
+RECIPES = {recipe.name: recipe for recipe in (
+    TUTOR,
+    shakespeare("learned", "learned positions", "llama-learned"),
+    shakespeare("rope", "RoPE", "llama"),
+    shakespeare("alibi", "ALiBi", "refact"),
+)}

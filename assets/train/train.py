@@ -1,0 +1,157 @@
+"""Trains one model: python train.py NAME [--steps N] [--threads N] [--stop-after SECONDS] [--folder FOLDER]
+
+Everything it makes lies in build/train/NAME: tokenizer.json, log.jsonl (one line every 20 steps), checkpoint.pt (every two
+minutes and at the end; a later call goes on from it). A step's batch and dropout depend on the seed and the step alone, so an
+interrupted run gives the losses of one that was not.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional as F
+
+from data import IGNORED, ShakespeareData, TutorData
+from model import Transformer
+from recipes import RECIPES
+
+ROOT = Path(__file__).parents[2]
+SAVE_EVERY = 120  # seconds
+LOG_EVERY = 20  # steps
+
+
+def learning_rate(recipe, step):
+    """Linear warm-up, then half a cosine down to a twentieth."""
+    if step < recipe.warm_up:
+        return recipe.learning_rate * (step + 1) / recipe.warm_up
+    done = (step - recipe.warm_up) / max(1, recipe.n_steps - recipe.warm_up)
+    return recipe.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def make_optimizer(model, recipe):
+    """AdamW; matrices decay, norms do not."""
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    others = [p for p in model.parameters() if p.dim() != 2]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.95))
+
+
+def loss_of(model, ids, targets):
+    """Mean negative log-likelihood of the learned targets; only their positions go through the head."""
+    x = model(ids)
+    learned = targets != IGNORED
+    return F.cross_entropy(model.head(x[learned]), targets[learned])
+
+
+def prepare_data(recipe, folder):
+    """The model's data with its tokenizer, which is trained at the first start."""
+    data = {"tutor": TutorData, "shakespeare": ShakespeareData}[recipe.data](recipe)
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        data.make_tokenizer().save(str(path))
+    data.use(Tokenizer.from_file(str(path)))
+    return data
+
+
+class Run:
+    """The state of a training: model, optimizer, step, place in the data, tokens learned from so far."""
+
+    def __init__(self, recipe, folder, device):
+        self.recipe, self.folder, self.device = recipe, folder, device
+        torch.manual_seed(recipe.seed)
+        self.model = Transformer(recipe.shape).to(device)
+        self.optimizer = make_optimizer(self.model, recipe)
+        self.step, self.place, self.n_learned, self.n_read = 0, (0, 0), 0, 0
+        self.path = folder / "checkpoint.pt"
+        if self.path.exists():
+            self.load()
+
+    def load(self):
+        saved = torch.load(self.path, map_location=self.device, weights_only=True)
+        if saved["shape"] != self.recipe.shape.as_dict():
+            sys.exit(f"{self.path} holds a model of another shape; move it away to begin anew")
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.place = saved["step"], tuple(saved["place"])
+        self.n_learned, self.n_read = saved["n_learned"], saved["n_read"]
+
+    def save(self):
+        state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "step": self.step, "place": self.place, "n_learned": self.n_learned, "n_read": self.n_read}
+        new = self.path.with_suffix(".new")
+        torch.save(state, new)
+        os.replace(new, self.path)  # a run that is killed here keeps the checkpoint before
+
+    def advance(self, data):
+        """One step; returns its loss."""
+        recipe = self.recipe
+        ids, targets, self.place = data.batch(self.place)
+        self.n_read += ids.numel()
+        self.n_learned += int((targets != IGNORED).sum())
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
+        self.model.train()
+        loss = loss_of(self.model, ids.to(self.device), targets.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        self.optimizer.step()
+        self.step += 1
+        return loss.item()
+
+
+def train(run, data, stop_after, log):
+    """Steps until the recipe's number or the time is reached."""
+    begun = saved = time.monotonic()
+    window, read_before = [], run.n_read
+    while run.step < run.recipe.n_steps:
+        window.append(run.advance(data))
+        now = time.monotonic()
+        if run.step % LOG_EVERY == 0 or run.step == run.recipe.n_steps:
+            line = {"step": run.step, "loss": round(sum(window) / len(window), 5), "round": run.place[0],
+                    "learning_rate": round(learning_rate(run.recipe, run.step - 1), 7), "learned": run.n_learned,
+                    "tokens_per_second": round((run.n_read - read_before) / (now - begun))}
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+            print(" ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+            window = []
+        if now - saved > SAVE_EVERY:
+            run.save()
+            saved = now
+        if stop_after and now - begun > stop_after:
+            break
+    run.save()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--steps", type=int, help="instead of the recipe's: the schedule follows")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--stop-after", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--folder", type=Path, help="instead of build/train/NAME")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    recipe = RECIPES[options.name]
+    if options.steps:
+        recipe = replace(recipe, n_steps=options.steps)
+    folder = options.folder or ROOT / "build" / "train" / recipe.name
+    data = prepare_data(recipe, folder)
+    run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps}, on {run.device}", flush=True)
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
+        train(run, data, options.stop_after, log)
+    return 0 if run.step >= recipe.n_steps else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

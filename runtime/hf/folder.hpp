@@ -1,0 +1,15 @@
+#pragma once
+
+#include "runtime/file/model_file.hpp"
+
+#include <string>
+
+namespace kvasir {
+
+/// A model as Hugging Face's libraries save it, a folder with config.json and model.safetensors (or the parts
+/// that model.safetensors.index.json lists), in the terms of GGUF: metadata keys, tensor names, q, k and v
+/// one below the other. Weights stay mapped and are never converted; what lies in another order is gathered
+/// when it is loaded. Throws Error, naming it, for a model_type, setting or tensor that is not run.
+ModelFile read_hf_folder(const std::string& path);
+
+} // namespace kvasir

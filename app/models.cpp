@@ -13,14 +13,26 @@ namespace kvasir {
 
 namespace {
 
-Model load(Device& device, const std::string& path) {
+void notice_quantised(const Quantised& done, DType dtype) {
+    const DTypeInfo& type = info(dtype);
+    std::string text = "kvasir: " + std::to_string(done.n_matrices) + " matrices quantised to " + type.name;
+    if (done.n_matrices) text += ", " + mebibytes(done.bytes_before) + " to " + mebibytes(done.bytes_after);
+    if (done.n_kept)
+        text += "; " + std::to_string(done.n_kept) + " kept as they are (quantised in the file, fewer than " +
+                std::to_string(least_quantised_values) + " values, or rows that are no multiple of " +
+                std::to_string(type.block) + ")";
+    notice(text);
+}
+
+Model load(Device& device, const std::string& path, std::optional<DType> quantize) {
     auto progress = [&](uint64_t done, uint64_t total) {
         throw_if_interrupted();
         show_progress("loading " + mebibytes(total) + ": " +
                       std::to_string(total ? 100 * done / total : 100) + " %");
     };
-    Model model = load_model(device, path, progress);
+    Model model = load_model(device, path, progress, quantize);
     show_progress("");
+    if (quantize) notice_quantised(model.weights.quantised, *quantize);
     return model;
 }
 
@@ -43,7 +55,8 @@ std::string model_path(const std::string& model) {
 
 Running::Running(const ModelOptions& options, uint32_t context)
     : path(model_path(options.model)),
-      device(std::make_unique<Device>(DeviceOptions{.device = options.device})), model(load(*device, path)),
+      device(std::make_unique<Device>(DeviceOptions{.device = options.device})),
+      model(load(*device, path, options.quantize)),
       session(*device, model, session_options(options, context)) {}
 
 void notice_template(const std::string& path) {

@@ -16,6 +16,8 @@ namespace {
 
 const std::map<std::string, KvType> kv_types{
     {"f16", KvType::f16}, {"f32", KvType::f32}, {"q8_0", KvType::q8_0}};
+const std::map<std::string, DType> weight_types{
+    {"q8_0", DType::q8_0}, {"q4_0", DType::q4_0}, {"q4_k", DType::q4_k}};
 
 /// A finite number from low to high. (CLI11's own Range lets "nan" through.)
 CLI::Validator between(double low, double high) {
@@ -80,6 +82,16 @@ void add_model(CLI::App& command, ModelOptions& options) {
                 return kv_types.contains(text) ? "" : "'" + text + "' is not f16, f32 or q8_0";
             },
             "", "kv"));
+    command
+        .add_option_function<std::string>(
+            "--quantize", [&](const std::string& text) { options.quantize = weight_types.at(text); },
+            "Quantise F32, F16 and BF16 matrices on load: q8_0, q4_0, q4_k")
+        ->type_name("TYPE")
+        ->check(CLI::Validator(
+            [](std::string& text) {
+                return weight_types.contains(text) ? "" : "'" + text + "' is not q8_0, q4_0 or q4_k";
+            },
+            "", "quantize"));
 }
 
 void add_sampler(CLI::App& command, SamplerOptions& sampler) {

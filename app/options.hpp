@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/dtype.hpp"
 #include "runtime/model_spec.hpp"
 #include "runtime/sampler.hpp"
 
@@ -17,6 +18,7 @@ struct ModelOptions {
     std::string device;   ///< as in DeviceOptions
     uint32_t context = 0; ///< 0: the session's choice
     KvType kv = KvType::f16;
+    std::optional<DType> quantize = {}; ///< one of quantised_types
 };
 
 struct ChatOptions {

@@ -2,12 +2,31 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace kvasir {
 
 /// Storage types of weights. The order is that of the table in dtype.cpp.
-enum class DType : uint8_t { f32, f16, bf16, q8_0, q4_0 };
+enum class DType : uint8_t {
+    f32,
+    f16,
+    bf16,
+    q8_0,
+    q4_0,
+    q4_1,
+    q5_0,
+    q5_1,
+    q2_k,
+    q3_k,
+    q4_k,
+    q5_k,
+    q6_k,
+    q8_k,
+    iq4_nl,
+    iq4_xs,
+    mxfp4
+};
 
 /// One row a type: values are stored in blocks of `block` values, `block_bytes` bytes each.
 /// Source: GGUF specification, ggml tensor types.
@@ -21,6 +40,9 @@ struct DTypeInfo {
 
 const DTypeInfo& info(DType dtype);
 
+/// All of them, in the order of DType.
+std::span<const DTypeInfo> all_dtypes();
+
 /// The type with this GGUF id, or nothing where Kvasir does not run it.
 std::optional<DType> dtype_from_gguf(uint32_t gguf_id);
 
@@ -28,7 +50,7 @@ std::optional<DType> dtype_from_gguf(uint32_t gguf_id);
 /// none.
 std::string gguf_type_name(uint32_t gguf_id);
 
-/// The names of the types that Kvasir runs, for messages: "F32, F16, BF16, Q8_0 or Q4_0".
+/// The names of the types that Kvasir runs, for messages: "F32, F16, ... or MXFP4".
 std::string dtype_names();
 
 /// Decodes n values (a multiple of the block) from `source` to float32, exactly as ggml does.

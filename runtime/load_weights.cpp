@@ -1,4 +1,5 @@
 #include "runtime/latent.hpp"
+#include "runtime/quantize.hpp"
 #include "runtime/weights.hpp"
 
 #include <algorithm>
@@ -14,10 +15,12 @@ struct Loader {
     const ModelSpec& spec;
     const Architecture row;
     const Progress& progress;
+    const std::optional<DType> quantize;
+    Quantised quantised{};
     uint64_t total = 0, done = 0;
     std::deque<TensorInfo> cut{}; ///< pieces of fused tensors
     std::deque<std::vector<std::byte>>
-        gathered{}; ///< tensors that lie in another order, until they are uploaded
+        gathered{}; ///< tensors that lie in another order or are quantised, until they are uploaded
 
     const TensorInfo* find(Role role, uint32_t layer, bool bias = false) {
         const bool named =
@@ -40,6 +43,25 @@ struct Loader {
             }
         return found;
     }
+    /// In place of matrices of floats, those of the type that was asked for.
+    void quantise(std::vector<const TensorInfo*>& tensors) {
+        for (const TensorInfo*& tensor : tensors) {
+            if (!quantize) return;
+            if (info(tensor->dtype).block > 1 || tensor->n_values() < least_quantised_values ||
+                tensor->shape.back() % info(*quantize).block != 0) {
+                ++quantised.n_kept;
+                continue;
+            }
+            TensorInfo& copy = cut.emplace_back(*tensor);
+            copy.data = gathered.emplace_back(
+                kvasir::quantised(tensor->dtype, tensor->data, tensor->shape.back(), *quantize));
+            copy.dtype = *quantize;
+            ++quantised.n_matrices;
+            quantised.bytes_before += tensor->data.size();
+            quantised.bytes_after += copy.data.size();
+            tensor = &copy;
+        }
+    }
     void report() {
         gathered.clear();
         if (progress) progress(done, total);
@@ -51,6 +73,7 @@ struct Loader {
         if (gated && tensors.size() == 1) tensors = halves_of(*tensors[0]);
         if (tensors[0]->shape.size() == 1)
             tensors = {&cut.emplace_back(*tensors[0])}, cut.back().shape.insert(cut.back().shape.begin(), 1);
+        if (roles[0] != Role::router && roles[0] != Role::shared_router) quantise(tensors);
         Linear result = make_linear(device, tensors, gated, name);
         if (const auto biases = all(roles, layer, true); !biases.empty())
             result.bias = upload_floats(device, biases, biases[0]->name);
@@ -69,7 +92,8 @@ struct Loader {
         return halves;
     }
     Linear stack(const std::vector<Role>& roles, uint32_t layer) {
-        const auto tensors = all(roles, layer);
+        auto tensors = all(roles, layer);
+        quantise(tensors);
         Linear result = make_stack(device, tensors, tensors[0]->name);
         report();
         return result;
@@ -133,8 +157,9 @@ struct Loader {
 
 } // namespace
 
-Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress) {
-    Loader load{device, file, spec, architecture_of(file, spec.family), progress};
+Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress,
+                     std::optional<DType> quantize) {
+    Loader load{device, file, spec, architecture_of(file, spec.family), progress, quantize};
     for (const TensorInfo& tensor : file.tensors) load.total += tensor.bytes();
     Weights w;
     w.token_embedding = load.linear({Role::token_embedding}, 0);
@@ -155,6 +180,7 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     w.final_norm = load.norm(Role::final_norm);
     if (!spec.tied) w.head = load.linear({Role::head}, 0);
     if (progress) progress(load.total, load.total);
+    w.quantised = load.quantised;
     return w;
 }
 

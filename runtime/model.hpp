@@ -8,6 +8,7 @@
 #include "runtime/weights.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace kvasir {
@@ -25,10 +26,12 @@ struct Model {
 /// model. Throws Error.
 ModelFile read_model(const std::string& path);
 
-/// Checks and uploads a model. Throws Error.
-Model load_model(Device& device, const ModelFile& file, const Progress& progress = {});
+/// Checks and uploads a model; quantize: as load_weights() takes it. Throws Error.
+Model load_model(Device& device, const ModelFile& file, const Progress& progress = {},
+                 std::optional<DType> quantize = {});
 
 /// As above, from a path.
-Model load_model(Device& device, const std::string& path, const Progress& progress = {});
+Model load_model(Device& device, const std::string& path, const Progress& progress = {},
+                 std::optional<DType> quantize = {});
 
 } // namespace kvasir

@@ -22,15 +22,12 @@ std::array<uint32_t, 3> folded(uint32_t n, uint32_t most) {
     return {groups_of(n, y), y, 1};
 }
 
-const char* suffix(DType dtype) {
-    switch (dtype) {
-    case DType::f32: return "_f32";
-    case DType::f16: return "_f16";
-    case DType::bf16: return "_bf16";
-    case DType::q8_0: return "_q8_0";
-    case DType::q4_0: return "_q4_0";
-    }
-    return "";
+/// The end of a kernel's name for this type: "_q4_0".
+std::string suffix(DType dtype) {
+    std::string text = "_";
+    for (const char* letter = info(dtype).name; *letter; ++letter)
+        text += static_cast<char>(*letter >= 'A' && *letter <= 'Z' ? *letter - 'A' + 'a' : *letter);
+    return text;
 }
 
 const char* suffix(KvType type) {
@@ -70,7 +67,10 @@ void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& p
     const uint32_t workgroup = step.tuning.plain_workgroup;
     for (const LinearPart& part : table.parts) {
         const uint32_t n_chunks = padded(table.d_in) / chunk_values;
-        const uint64_t units = packed_tile_bytes(part.dtype, table.d_in) / tile_rows / 16;
+        const uint32_t n_strips = strips_of(part.dtype, table.d_in);
+        const uint64_t row_bytes =
+            (packed_tile_bytes(part.dtype, table.d_in) + packed_scale_bytes(part.dtype, table.d_in)) /
+            tile_rows;
         const push::Embed push{table.d_in,
                                n_chunks,
                                x.stride,
@@ -83,8 +83,8 @@ void embed(const Step& step, const Rows& x, const Linear& table, const Buffer& p
             &part.weights, &or_none(step, part.scales), &or_none(step, position_embedding), &ids, &step.state,
             &x.buffer};
         step.gpu.dispatch(step.gpu.device().pipeline(std::string("embed") + suffix(part.dtype), {workgroup}),
-                          buffers, push, {groups_of(units, workgroup), step.n_tokens, 1}, "embed",
-                          {0, uint64_t(step.n_tokens) * (units * 16 + x.width * 4)});
+                          buffers, push, {groups_of(n_strips, workgroup), step.n_tokens, 1}, "embed",
+                          {0, step.n_tokens * (row_bytes + x.width * 4)});
     }
 }
 

@@ -10,7 +10,7 @@
 namespace kvasir {
 
 /// The layout of weights on the device, as shaders/lib/weight.glsl describes it: tiles of 32 rows, chunks of
-/// 64 values, units of 16 bytes a row. Padding is zero.
+/// 64 values, units of 16 bytes a row. Padding decodes to zero.
 constexpr uint32_t tile_rows = 32, chunk_values = 64;
 
 /// values rounded up to whole chunks: also the stride of every activation row that a matrix reads.
@@ -20,6 +20,9 @@ constexpr uint32_t padded(uint32_t values) {
 constexpr uint32_t tiles_of(uint32_t rows) {
     return (rows + tile_rows - 1) / tile_rows;
 }
+
+/// Strips of a padded row: what a lane decodes at a time.
+uint32_t strips_of(DType dtype, uint32_t d_in);
 
 uint64_t packed_tile_bytes(DType dtype, uint32_t d_in);
 /// 0 for types without scales.

@@ -1,23 +1,13 @@
 #include "runtime/weights.hpp"
 
 #include "runtime/pack.hpp"
+#include "runtime/parallel.hpp"
 
 #include <algorithm>
 #include <cassert>
-#include <thread>
 
 namespace kvasir {
 namespace {
-
-/// Runs task(i) for i < n on all cores.
-void parallel(uint32_t n, const std::function<void(uint32_t)>& task) {
-    const uint32_t n_threads = std::min(n, std::max(1u, std::thread::hardware_concurrency()));
-    std::vector<std::jthread> threads;
-    for (uint32_t t = 0; t < n_threads; ++t)
-        threads.emplace_back([&, t] {
-            for (uint32_t i = t; i < n; i += n_threads) task(i);
-        });
-}
 
 using Rows = std::vector<const std::byte*>;
 

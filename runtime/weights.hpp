@@ -6,12 +6,19 @@
 #include "runtime/model_spec.hpp"
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace kvasir {
 
 /// done and total in bytes of the file.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+/// What quantising on load did.
+struct Quantised {
+    uint32_t n_matrices = 0, n_kept = 0;        ///< those that were quantised; those that stayed as they are
+    uint64_t bytes_before = 0, bytes_after = 0; ///< of the quantised ones
+};
 
 /// Rows [first_row, first_row + n_rows) of a matrix, packed, in buffers that a binding can hold; of a stack,
 /// these rows of some of its matrices, one behind the other.
@@ -73,12 +80,18 @@ struct Weights {
     NormWeights embedding_norm, final_norm;
     std::vector<Layer> layers;
     Linear head; ///< [n_vocab, d_model]; empty where it is the token embedding
+    Quantised quantised;
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
 };
 
-/// Uploads the tensors of a checked file.
-Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress);
+/// Matrices with fewer values are not quantised on load: they would gain nothing.
+constexpr uint64_t least_quantised_values = 4096;
+
+/// Uploads the tensors of a checked file. quantize (one of quantised_types): the matrices that the file has
+/// as F32, F16 or BF16 and whose rows are whole blocks of that type become it.
+Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress,
+                     std::optional<DType> quantize = {});
 
 /// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is
 /// the gate, the second the up projection. A part's weights take at most max_part_bytes (0: what the device

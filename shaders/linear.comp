@@ -30,8 +30,6 @@ layout(constant_id = 8) const bool CHOSEN = false;
 #endif
 layout(local_size_x_id = 0) in;
 
-layout(binding = 0, std430) readonly buffer Weights { uvec4 weights[]; };
-layout(binding = 1, std430) readonly buffer Scales { uint scales[]; };
 layout(binding = 2, std430) readonly buffer X { vec4 x[]; };
 layout(binding = 3, std430) readonly buffer Bias { float bias[]; };
 layout(binding = 4, std430) buffer Y { float y[]; };
@@ -76,26 +74,37 @@ void main() {
     [[unroll]] for (uint r = 0; r < ROWS; ++r)
         [[unroll]] for (uint c = 0; c < COLS; ++c) acc[r][c] = 0.0;
 
-    // Two units at a time: enough to hide the loads' latency, and four times faster to compile than a whole chunk.
-    for (uint pair = part; pair < n_chunks * (UNITS / 2); pair += SPLITS) {
+    // A strip at a time: enough to hide the loads' latency, and four times faster to compile than a whole chunk.
+    for (uint strip = part; strip < n_chunks * STRIPS; strip += SPLITS) {
+        uint from[COLS];
+        [[unroll]] for (uint c = 0; c < COLS; ++c) from[c] = x_at(column(c)) + strip * (STRIP / 4);
+#ifdef MINIMUM
+        // sum (value * scale - minimum) * x = scale * sum value * x - minimum * sum x, whose last sum serves all rows.
+        float x_sums[BLOCKS][COLS];
+        [[unroll]] for (uint b = 0; b < BLOCKS; ++b)
+            [[unroll]] for (uint c = 0; c < COLS; ++c) {
+                vec4 sums = vec4(0.0);
+                [[unroll]] for (uint q = 0; q < QUADS; ++q) sums += x[from[c] + b * QUADS + q];
+                x_sums[b][c] = dot(sums, vec4(1.0));
+            }
+#endif
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-            uint tile = tile_base() + tile_at(r / LANE_ROWS), row = lane + r % LANE_ROWS * LANES;
-#ifdef SCALED
-            uint scale_word = scales[(tile * n_chunks + pair / (UNITS / 2)) * TILE + row];
-#endif
-            [[unroll]] for (uint u = 0; u < 2; ++u) {
-                uint unit = pair * 2 + u;
-                uvec4 bits = weights[(tile * n_chunks * UNITS + unit) * TILE + row];
-                vec4 w[QUADS];
-                [[unroll]] for (uint q = 0; q < QUADS; ++q) w[q] = value(bits, q);
+            Bits bits = load_bits(tile_base() + tile_at(r / LANE_ROWS), strip, lane + r % LANE_ROWS * LANES);
+            [[unroll]] for (uint b = 0; b < BLOCKS; ++b) {
+                float sums[COLS];
+                [[unroll]] for (uint c = 0; c < COLS; ++c) sums[c] = 0.0;
+                [[unroll]] for (uint q = 0; q < QUADS; ++q) {
+                    vec4 w = value(bits, b * QUADS + q);
+                    [[unroll]] for (uint c = 0; c < COLS; ++c) sums[c] += dot(w, x[from[c] + b * QUADS + q]);
+                }
                 [[unroll]] for (uint c = 0; c < COLS; ++c) {
-                    uint from = x_at(column(c)) + unit * QUADS;
-                    float sum = 0.0;
-                    [[unroll]] for (uint q = 0; q < QUADS; ++q) sum += dot(w[q], x[from + q]);
 #ifdef SCALED
-                    sum *= scale_of(scale_word, pair % (UNITS / 2) * 2 + u);
+                    sums[c] *= scale_of(bits, b);
 #endif
-                    acc[r][c] += sum;
+#ifdef MINIMUM
+                    sums[c] -= minimum_of(bits, b) * x_sums[b][c];
+#endif
+                    acc[r][c] += sums[c];
                 }
             }
         }

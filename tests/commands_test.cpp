@@ -46,6 +46,7 @@ TEST_CASE("wrong usage: status 2, what was wrong and where the help is") {
     check_refused({"generate", "m.gguf", "--prompt", "a", "-n", "-3"}, 2, {"-n"});
     check_refused({"generate", "m.gguf", "--prompt", "a", "--seed", "4294967296"}, 2, {"--seed"});
     check_refused({"generate", "m.gguf", "--prompt", "a", "--kv", "q4"}, 2, {"--kv", "q8_0"});
+    check_refused({"generate", "m.gguf", "--prompt", "a", "--quantize", "q6_k"}, 2, {"--quantize", "q4_k"});
     check_refused({"generate", "m.gguf", "--prompt", "a", "--context", "0"}, 2, {"--context"});
     check_refused({"generate", "m.gguf", "n.gguf", "--prompt", "a"}, 2, {"n.gguf"});
     check_refused({"score", "m.gguf"}, 2, {"--text", "--ids"});

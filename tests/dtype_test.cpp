@@ -76,16 +76,19 @@ TEST_CASE("float to half: every half comes back, and what lies between rounds to
 }
 
 TEST_CASE("the table of types is in the order of DType, and GGUF numbers lead back") {
-    for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0}) {
-        CHECK(info(dtype).dtype == dtype);
-        CHECK(dtype_from_gguf(info(dtype).gguf_id) == dtype);
-        CHECK(gguf_type_name(info(dtype).gguf_id) == info(dtype).name);
+    CHECK(all_dtypes().size() == 17);
+    for (const DTypeInfo& type : all_dtypes()) {
+        CHECK(&info(type.dtype) == &type);
+        CHECK(dtype_from_gguf(type.gguf_id) == type.dtype);
+        CHECK(gguf_type_name(type.gguf_id) == type.name);
     }
-    CHECK(!dtype_from_gguf(12));
-    CHECK(gguf_type_name(12) == "Q4_K");
+    CHECK(!dtype_from_gguf(16));
+    CHECK(gguf_type_name(16) == "IQ2_XXS");
     CHECK(gguf_type_name(39) == "MXFP4");
     CHECK(gguf_type_name(99) == "type 99");
-    CHECK(dtype_names() == "F32, F16, BF16, Q8_0 or Q4_0");
+    CHECK(dtype_names() ==
+          "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, "
+          "IQ4_NL, IQ4_XS or MXFP4");
 }
 
 TEST_CASE("decoding blocks whose values are known by hand") {
@@ -141,28 +144,30 @@ TEST_CASE("SHA-256 of the standard's own examples") {
 }
 
 TEST_CASE("every tensor of the quantised files decodes to ggml's bytes") {
-    const auto folder = shared_data("quant", 88);
+    const auto folder = shared_data("quant", 6);
     if (!folder) return;
     const auto golden = nlohmann::json::parse(std::ifstream(*folder / "dequant.json"));
-    int checked = 0;
-    for (const std::string type : {"F16", "BF16", "Q8_0", "Q4_0"}) {
-        const ModelFile file = read_gguf((*folder / ("llama-256." + type + ".gguf")).string());
-        for (const auto& [name, expected] : golden.at(type).at("tensors").items()) {
-            CAPTURE(type);
+    int n_files = 0;
+    for (const auto& [type, entry] : golden.items()) { // it has hashes of more types than there are files
+        const auto path = *folder / ("llama-256." + type + ".gguf");
+        if (!std::filesystem::exists(path)) continue;
+        CAPTURE(type);
+        ++n_files;
+        const ModelFile file = read_gguf(path.string());
+        CHECK(entry.at("tensors").size() == 21);
+        for (const auto& [name, expected] : entry.at("tensors").items()) {
             CAPTURE(name);
             const TensorInfo* tensor = file.find(name);
             REQUIRE(tensor);
             CHECK(info(tensor->dtype).name == expected.at("type").get<std::string>());
             CHECK(sha256_of(decoded(*tensor)) == expected.at("dequant_sha256").get<std::string>());
-            ++checked;
         }
         std::ifstream in(*folder / ("llama-256." + type + ".blk0_attn_q.dequant.f32"), std::ios::binary);
         const std::string bytes{std::istreambuf_iterator<char>(in), {}};
         CHECK(Sha256::of(std::as_bytes(std::span(bytes))) ==
               sha256_of(decoded(*file.find("blk.0.attn_q.weight"))));
-        ++checked;
     }
-    CHECK(checked == 88); // 4 files of 21 tensors, and 4 dumps
+    CHECK(n_files >= 6);
 }
 
 } // namespace kvasir

@@ -1,6 +1,7 @@
 #include "tests/gguf_writer.hpp"
 
 #include "runtime/error.hpp"
+#include "runtime/quantize.hpp"
 
 #include <bit>
 #include <cassert>
@@ -51,28 +52,6 @@ uint64_t aligned(uint64_t n, uint64_t alignment) {
     return (n + alignment - 1) / alignment * alignment;
 }
 
-void encode_q8_0(Bytes& to, const float* x) {
-    float largest = 0;
-    for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float scale = largest / 127;
-    append<uint16_t>(to, float_to_half(scale));
-    for (int i = 0; i < 32; ++i)
-        append<int8_t>(to, static_cast<int8_t>(scale > 0 ? std::round(x[i] / scale) : 0));
-}
-
-void encode_q4_0(Bytes& to, const float* x) {
-    float extreme = 0;
-    for (int i = 0; i < 32; ++i)
-        if (std::fabs(x[i]) > std::fabs(extreme)) extreme = x[i];
-    const float scale = extreme / -8;
-    append<uint16_t>(to, float_to_half(scale));
-    const auto level = [&](float value) {
-        return static_cast<uint8_t>(scale != 0 ? std::min(15.0f, value / scale + 8.5f) : 8.0f);
-    };
-    for (int i = 0; i < 16; ++i)
-        append<uint8_t>(to, static_cast<uint8_t>(level(x[i]) | level(x[i + 16]) << 4));
-}
-
 uint16_t to_bfloat16(float value) {
     const uint32_t bits = std::bit_cast<uint32_t>(value);
     if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 64);
@@ -82,17 +61,20 @@ uint16_t to_bfloat16(float value) {
 } // namespace
 
 Bytes encode(DType dtype, std::span<const float> values) {
-    assert(values.size() % info(dtype).block == 0);
     Bytes bytes;
-    bytes.reserve(values.size() / info(dtype).block * info(dtype).block_bytes);
-    for (size_t i = 0; i < values.size(); i += info(dtype).block) {
-        switch (dtype) {
-        case DType::f32: append(bytes, values[i]); break;
-        case DType::f16: append(bytes, float_to_half(values[i])); break;
-        case DType::bf16: append(bytes, to_bfloat16(values[i])); break;
-        case DType::q8_0: encode_q8_0(bytes, &values[i]); break;
-        case DType::q4_0: encode_q4_0(bytes, &values[i]); break;
-        }
+    switch (dtype) {
+    case DType::f32:
+        for (const float value : values) append(bytes, value);
+        break;
+    case DType::f16:
+        for (const float value : values) append(bytes, float_to_half(value));
+        break;
+    case DType::bf16:
+        for (const float value : values) append(bytes, to_bfloat16(value));
+        break;
+    default:
+        bytes.resize(values.size() / info(dtype).block * info(dtype).block_bytes);
+        quantize(dtype, values, bytes.data());
     }
     return bytes;
 }

@@ -12,9 +12,8 @@
 
 namespace kvasir {
 
-/// Encodes float32 values as ggml's reference quantisers do: nearest half or bfloat16; Q8_0 scaled by the
-/// largest magnitude over 127; Q4_0 by the value of largest magnitude over -8. n is a multiple of the type's
-/// block.
+/// Encodes float32 values, a multiple of the type's block: nearest half or bfloat16, or as quantize() does
+/// for its types. There is no encoder of the other types.
 std::vector<std::byte> encode(DType dtype, std::span<const float> values);
 
 /// A GGUF file in the making. Everything is open, so that a test can also write what no converter would.

@@ -75,13 +75,13 @@ TEST_CASE("every family goes on greedily with the golden ids") {
 }
 
 TEST_CASE("each weight type gives the golden logits of its dequantised weights") {
-    const auto quant = shared_data("quant", 4);
+    const auto quant = shared_data("quant", 7);
     if (!quant) return;
     Device device;
     const auto ids = read_ids(*quant / ".." / "arch" / "ids.txt");
-    for (const std::string type : {"F16", "BF16", "Q8_0", "Q4_0"}) {
-        CAPTURE(type);
-        const std::string stem = "llama-256." + type;
+    for (const std::string stem : {"llama-256.F16", "llama-256.BF16", "llama-256.Q8_0", "llama-256.Q4_0",
+                                   "llama-256.Q4_K_S", "llama-256.Q6_K", "llama-256-mix.Q4_K_M"}) {
+        CAPTURE(stem);
         check_model(device, *quant / (stem + ".gguf"), ids, read_floats(*quant / (stem + ".logits.f32")),
                     2e-3);
     }

@@ -41,9 +41,9 @@ ModelSpec shape_of(const Options& options) {
 }
 
 DType dtype_of(const std::string& name) {
-    for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0, DType::q4_k})
         if (CLI::detail::to_lower(info(dtype).name) == name) return dtype;
-    throw CLI::ValidationError("TYPE", name + " is not f32, f16, bf16, q8_0 or q4_0");
+    throw CLI::ValidationError("TYPE", name + " is not f32, f16, bf16, q8_0, q4_0 or q4_k");
 }
 
 void make(const Options& options) {
@@ -73,7 +73,8 @@ int run(int argc, char** argv) {
     Options options;
     app.add_option("KIND", options.kind, "minimind26m, llama110m or tiny")->required();
     app.add_option("OUT", options.out, "the file to write")->required();
-    app.add_option("TYPE", options.type, "type of the matrices: f32, f16, bf16, q8_0, q4_0")->required();
+    app.add_option("TYPE", options.type, "type of the matrices: f32, f16, bf16, q8_0, q4_0, q4_k")
+        ->required();
     app.add_option("--vocab", options.vocab, "take the vocabulary, and its size, from this GGUF file");
     app.add_option("--seed", options.seed, "another seed gives other weights");
     app.add_option("--n-layers", options.shape.n_layers);

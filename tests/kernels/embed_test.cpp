@@ -14,6 +14,10 @@ std::vector<EmbedCase> embed_cases() {
         cases.push_back({type + ", learned positions", {dtype}, 31, 64, 7, 9, true});
         cases.push_back({type + ", three parts by size", {dtype}, 100, 64, 33, 0, false, 64 * 64 * 4});
     }
+    for (const DTypeInfo& type : all_dtypes()) {
+        const uint32_t width = type.block == 256 ? 512 : 160; // three chunks, or two blocks of 256
+        cases.push_back({std::string(type.name) + ", every value", {type.dtype}, 65, width, 33, 2});
+    }
     cases.push_back({"ragged rows of F32", {DType::f32}, 257, 20, 31, 1});
     cases.push_back({"ragged rows of F16", {DType::f16}, 1, 257, 2});
     cases.push_back({"ragged rows of BF16", {DType::bf16}, 33, 31, 3, 0, true});
@@ -22,8 +26,9 @@ std::vector<EmbedCase> embed_cases() {
     return cases;
 }
 
-/// A value is a weight as the file has it: 8 bits or less times a float16 scale are exact in float32, so
-/// nothing is rounded, and a position adds one rounding.
+/// A value is a weight as the file has it, to the bit: a float16 times the bits of a scale and of a value is
+/// exact in float32, so that a minimum is subtracted from it with one rounding, as it is on the host; Q8_K
+/// has its one rounding in the product. A position adds one.
 CaseResult run(Device& device, const Tuning& tuning, const EmbedCase& one) {
     Random random;
     const auto matrices = random_matrices(random, one.dtypes, one.n_vocab, one.d_model);

@@ -72,13 +72,42 @@ std::vector<uint32_t> Random::permutation(uint32_t n) {
 
 namespace {
 
-/// Scales such that values are about [-1, 1], and bits of any value.
+void put_half(std::byte* to, double value) {
+    const uint16_t half = float_to_half(static_cast<float>(value));
+    std::memcpy(to, &half, 2);
+}
+
+/// Bits of any value, and scales such that values are within [-1, 1], minima within [0, 1].
 void random_block(Random& random, DType dtype, std::byte* block) {
     const DTypeInfo& type = info(dtype);
-    for (uint32_t i = 2; i < type.block_bytes; ++i) block[i] = static_cast<std::byte>(random.bits() >> 24);
-    const double largest = dtype == DType::q8_0 ? 128 : 8;
-    const uint16_t scale = float_to_half(static_cast<float>(random.uniform(0.25, 1) / largest));
-    std::memcpy(block, &scale, 2);
+    for (uint32_t i = 0; i < type.block_bytes; ++i) block[i] = static_cast<std::byte>(random.bits() >> 24);
+    const double size = random.uniform(0.25, 1);
+    switch (dtype) {
+    case DType::q4_1:
+    case DType::q5_1:
+        put_half(block, size / (dtype == DType::q4_1 ? 15 : 31));
+        put_half(block + 2, -random.uniform(0, 1));
+        break;
+    case DType::q2_k:
+        put_half(block + 80, size / (15 * 3));
+        put_half(block + 82, random.uniform(0, 1) / 15);
+        break;
+    case DType::q3_k: put_half(block + 108, size / (32 * 4)); break;
+    case DType::q4_k:
+    case DType::q5_k:
+        put_half(block, size / (63 * (dtype == DType::q4_k ? 15 : 31)));
+        put_half(block + 2, random.uniform(0, 1) / 63);
+        break;
+    case DType::q6_k: put_half(block + 208, size / (128 * 32)); break;
+    case DType::q8_k: {
+        const auto scale = static_cast<float>(size / 128);
+        std::memcpy(block, &scale, 4);
+        break;
+    }
+    case DType::iq4_xs: put_half(block, size / (32 * 127)); break;
+    case DType::mxfp4: block[0] = static_cast<std::byte>(124 - random.bits() % 4); break; // up to 6 * 2^-3
+    default: put_half(block, size / (dtype == DType::q4_0 ? 8 : dtype == DType::q5_0 ? 16 : 128));
+    }
 }
 
 void random_value(Random& random, DType dtype, std::byte* to) {

@@ -85,7 +85,8 @@ struct Matrix {
     TensorInfo tensor() const { return {"matrix", dtype, {n_rows, n_columns}, bytes}; }
 };
 
-/// Values of about [-1, 1]; n_columns a multiple of the type's block.
+/// Values within [-1, 1], before the minimum of types that subtract one, which is within [0, 1]; n_columns a
+/// multiple of the type's block.
 Matrix random_matrix(Random& random, DType dtype, uint32_t n_rows, uint32_t n_columns);
 /// n_rows split evenly among the types, the last taking the rest.
 std::vector<Matrix> random_matrices(Random& random, const std::vector<DType>& dtypes, uint32_t n_rows,

@@ -15,6 +15,10 @@ std::vector<LinearStackCase> linear_stack_cases() {
         cases.push_back({type + ", 9 tokens", dtype, 5, 65, 96, 9, 2});
         cases.push_back({type + ", gated", dtype, 3, 33, 64, 9, 3, true, true, true});
     }
+    for (const DType dtype :
+         {DType::q4_k, DType::q6_k, DType::mxfp4}) // words of a group, of an odd number of them
+        cases.push_back({std::string(info(dtype).name) + ", 9 tokens", dtype, 3, 33,
+                         info(dtype).block == 256 ? 256u : 160u, 9, 2});
     for (const uint32_t n_tokens : {1u, 9u}) {
         const std::string name = ", tokens " + std::to_string(n_tokens);
         cases.push_back({"a matrix a slot" + name, DType::f32, 7, 31, 20, n_tokens, 7, false});
@@ -36,12 +40,14 @@ namespace {
 struct Sums {
     Values u, off;
 
-    Sums(View w, View x) : u(reference::linear(w, x, {}, x.size())) {
+    /// least_size: of a weight, where it is a value less a minimum
+    Sums(View w, View x, double least_size) : u(reference::linear(w, x, {}, x.size())) {
         Values sizes(w.begin(), w.end()), x_sizes(x.begin(), x.end());
         for (Values* values : {&sizes, &x_sizes})
             for (double& value : *values) value = std::abs(value);
+        for (double& size : sizes) size = std::max(size, least_size);
         off = reference::linear(sizes, x_sizes, {}, x.size());
-        for (double& value : off) value *= (double(x.size()) + 4) * rounding;
+        for (double& value : off) value *= (double(x.size()) + 5) * rounding;
     }
 };
 
@@ -93,7 +99,8 @@ CaseResult run(Device& device, const Tuning& tuning, const LinearStackCase& one)
             const View row =
                 View(x).subspan((uint64_t(t) * x_slots + (one.shared_input ? 0 : s)) * one.d_in, one.d_in);
             const auto sums = [&](size_t half) {
-                return Sums(View(halves[half].values).subspan(matrix * matrix_size, matrix_size), row);
+                return Sums(View(halves[half].values).subspan(matrix * matrix_size, matrix_size), row,
+                            one.dtype == DType::q4_k ? 2 : 0);
             };
             const Sums first = sums(0), second = sums(one.gated ? 1 : 0);
             for (uint32_t r = 0; r < one.d_out; ++r) {

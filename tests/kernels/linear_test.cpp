@@ -3,13 +3,15 @@
 
 #include "runtime/pack.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace kvasir::kernels {
 
 namespace {
 
-const std::vector<DType> all_types = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+const std::vector<DType> first_types = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
 const std::vector<Activation> activations = {Activation::relu, Activation::gelu_tanh, Activation::gelu_erf,
                                              Activation::silu, Activation::sigmoid};
 
@@ -29,7 +31,7 @@ const char* name_of(Activation activation) {
 /// workgroup, option) is a pipeline of its own, which software drivers take long to compile: so shapes share
 /// those of 1, 7 and 33 tokens, and options are proven below with the type that compiles fastest.
 void add_shapes(std::vector<LinearCase>& cases) {
-    for (const DType dtype : all_types) {
+    for (const DType dtype : first_types) {
         const std::string type = info(dtype).name;
         const uint32_t block = info(dtype).block;
         for (const uint32_t n_tokens : {1u, 7u, 33u})
@@ -63,10 +65,23 @@ void add_shapes(std::vector<LinearCase>& cases) {
                                  33,
                                  d_in,
                                  n_tokens});
-    for (const uint32_t n_tokens : {2u, 3u})
-        cases.push_back({"tokens " + std::to_string(n_tokens), {DType::q8_0}, 65, 96, n_tokens});
-    cases.push_back({"a part a type", all_types, 257, 96, 7});
-    cases.push_back({"a part a type, one token", all_types, 257, 96, 1});
+    cases.push_back({"two tokens", {DType::q8_0}, 65, 96, 2});
+    cases.push_back({"a part a type", first_types, 257, 96, 3});
+    cases.push_back({"a part a type, one token", first_types, 257, 96, 1});
+}
+
+/// The other quantised types, whose rows in weight.glsl are all that is new: three chunks or whole blocks,
+/// one token and several, and a row long enough for every group of lanes.
+void add_types(std::vector<LinearCase>& cases) {
+    for (const DTypeInfo& type : all_dtypes()) {
+        if (std::ranges::count(first_types, type.dtype)) continue;
+        const std::string name = type.name;
+        const uint32_t d_in = type.block == 32 ? 160 : 256;
+        cases.push_back({name + ", one token", {type.dtype}, 65, d_in, 1});
+        cases.push_back({name + ", tokens", {type.dtype}, 33, d_in, 3});
+        cases.push_back({name + ", wide", {type.dtype}, 31, type.block == 32 ? 1056u : 1280u, 1});
+    }
+    cases.push_back({"a part of Q4_K and of Q6_K", {DType::q4_k, DType::q6_k}, 96, 256, 1});
 }
 
 void add_options(std::vector<LinearCase>& cases) {
@@ -127,16 +142,22 @@ double activation_bound(Activation activation, double u, double off) {
 std::vector<LinearCase> linear_cases() {
     std::vector<LinearCase> cases;
     add_shapes(cases);
+    add_types(cases);
     add_options(cases);
     return cases;
 }
 
 namespace {
 
+bool has_minimum(DType dtype) {
+    return std::ranges::count(std::array{DType::q4_1, DType::q5_1, DType::q2_k, DType::q4_k, DType::q5_k},
+                              dtype) > 0;
+}
+
 /// The matrices of a case, on the device and in double.
 struct LinearData {
     std::vector<Matrix> matrices; ///< gated: gate, up
-    Values weights, bias;
+    Values weights, sizes, bias;  ///< sizes: of what a weight is the sum of
     Linear linear;
 
     LinearData(Device& device, Random& random, const LinearCase& one) {
@@ -147,6 +168,11 @@ struct LinearData {
         else
             matrices = random_matrices(random, one.dtypes, one.d_out, one.d_in);
         weights = stacked(matrices);
+        // Scaled value and minimum are summed apart; by random_matrix the one is within [-1, 1], the other
+        // within [0, 1].
+        for (const Matrix& matrix : matrices)
+            for (const double value : matrix.values)
+                sizes.push_back(has_minimum(matrix.dtype) ? 2 : std::abs(value));
         std::vector<TensorInfo> infos;
         for (const Matrix& matrix : matrices) infos.push_back(matrix.tensor());
         std::vector<const TensorInfo*> tensors;
@@ -159,18 +185,18 @@ struct LinearData {
 };
 
 /// u = W x + b of a token and what it may be off: a sum of n products in any order by at most (n + 1)
-/// roundings of the sum of their sizes (Higham 2002, section 3.1); a scale, a bias and the parts of a split
-/// sum add one each.
+/// roundings of the sum of their sizes (Higham 2002, section 3.1); a scale, a minimum, a bias and the parts
+/// of a split sum add one each.
 struct Sums {
     Values u, off;
 
     Sums(const LinearData& data, View x, uint32_t d_in)
         : u(reference::linear(data.weights, x, data.bias, d_in)) {
-        Values sizes(data.weights), x_sizes(x.begin(), x.end()), bias_sizes(data.bias);
-        for (Values* values : {&sizes, &x_sizes, &bias_sizes})
+        Values x_sizes(x.begin(), x.end()), bias_sizes(data.bias);
+        for (Values* values : {&x_sizes, &bias_sizes})
             for (double& value : *values) value = std::abs(value);
-        off = reference::linear(sizes, x_sizes, bias_sizes, d_in);
-        for (double& value : off) value *= (d_in + 4) * rounding;
+        off = reference::linear(data.sizes, x_sizes, bias_sizes, d_in);
+        for (double& value : off) value *= (d_in + 5) * rounding;
     }
 };
 

@@ -127,7 +127,7 @@ std::string heads(const ModelSpec& spec) {
 }
 
 std::string experts(const ModelSpec& spec) {
-    if (spec.n_experts == 0) return "none";
+    if (spec.n_experts == 0 || spec.n_dense_layers == spec.n_layers) return "none";
     std::string text = std::to_string(spec.n_experts_used) + " of " + std::to_string(spec.n_experts) +
                        " a token, d_ff " + std::to_string(spec.d_expert);
     if (spec.d_shared) text += ", and a shared one of " + std::to_string(spec.d_shared);

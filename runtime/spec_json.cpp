@@ -158,7 +158,9 @@ struct Reader {
         field = value.get<bool>();
     }
     static void read(const char* name, const nlohmann::json& value, uint32_t& field) {
-        if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > UINT32_MAX)
+        const bool negative =
+            !value.is_number_unsigned() && value.is_number_integer() && value.get<int64_t>() < 0;
+        if (!value.is_number_integer() || negative || value.get<uint64_t>() > UINT32_MAX)
             wrong(name, value, "a count of at most 32 bits");
         field = value.get<uint32_t>();
     }

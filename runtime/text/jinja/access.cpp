@@ -136,8 +136,7 @@ Value get_attribute(Workspace& workspace, const Value& object, std::string_view 
 Value get_slice(Workspace& workspace, const Value& object, const Value& begin, const Value& end,
                 const Value& step) {
     const bool is_text = object.is(Kind::text);
-    if (object.is(Kind::undefined)) workspace.fail("a slice of " + kind_name(object));
-    if (!is_text && !object.is(Kind::list)) return workspace.undefined("a slice of " + kind_name(object));
+    if (!is_text && !object.is(Kind::list)) workspace.fail("a slice of " + kind_name(object));
     const Indices slice = indices_of(workspace, begin, end, step, length_of(workspace, object));
     if (is_text) return slice_text(workspace, *object.text, slice);
     std::vector<Value> items;

@@ -42,8 +42,8 @@ Value Interpreter::evaluate_variable(const Expression& node, Frame& frame) {
     if (const Value* value = look_up(node.name, frame)) return *value;
     if (const std::string_view name = function_name(node.name); !name.empty())
         return workspace_.function({.name = name});
-    if (node.name == "varargs" || node.name == "kwargs")
-        workspace_.fail("the variable " + quoted(node.name) + " of macros is not known");
+    for (const char* name : {"varargs", "kwargs", "self", "super"}) // Jinja's own, which would be something
+        if (node.name == name) workspace_.fail("the variable " + quoted(name) + " is not known");
     return workspace_.undefined(node.name);
 }
 

@@ -25,10 +25,9 @@ Value abs_filter(Workspace& workspace, const Value& input, Arguments&) {
     return Value::of(std::abs(input.whole()));
 }
 
-constexpr std::string_view cases[] = {"upper", "lower", "capitalize", "title"};
-template <int which>
+template <Case to>
 Value case_filter(Workspace& workspace, const Value& input, Arguments&) {
-    return in_case(workspace, text_of(workspace, input), cases[which]);
+    return in_case(workspace, text_of(workspace, input), to);
 }
 
 Value default_filter(Workspace& workspace, const Value& input, Arguments& arguments) {
@@ -180,16 +179,24 @@ Value trim_filter(Workspace& workspace, const Value& input, Arguments& arguments
 }
 
 constexpr FilterEntry entries[] = {
-    {"abs", abs_filter},         {"capitalize", case_filter<2>},
-    {"count", length_filter},    {"d", default_filter},
-    {"default", default_filter}, {"float", float_filter},
-    {"indent", indent_filter},   {"int", int_filter},
-    {"length", length_filter},   {"lower", case_filter<1>},
-    {"replace", replace_filter}, {"round", round_filter},
+    {"abs", abs_filter},
+    {"capitalize", case_filter<Case::capitalized>},
+    {"count", length_filter},
+    {"d", default_filter},
+    {"default", default_filter},
+    {"float", float_filter},
+    {"indent", indent_filter},
+    {"int", int_filter},
+    {"length", length_filter},
+    {"lower", case_filter<Case::lower>},
+    {"replace", replace_filter},
+    {"round", round_filter},
     {"safe", same_filter}, // nothing is escaped, so nothing has to be kept from it
-    {"string", string_filter},   {"title", case_filter<3>},
-    {"tojson", tojson_filter},   {"trim", trim_filter},
-    {"upper", case_filter<0>},
+    {"string", string_filter},
+    {"title", case_filter<Case::words>},
+    {"tojson", tojson_filter},
+    {"trim", trim_filter},
+    {"upper", case_filter<Case::upper>},
 };
 
 Filter find_filter(std::string_view name) {

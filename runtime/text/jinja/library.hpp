@@ -74,8 +74,10 @@ Value part_of(Workspace& workspace, const Text& text, Range range);
 Value stripped(Workspace& workspace, const Text& text, bool left, bool right,
                const std::optional<Value>& set);
 
-/// str.upper, lower, capitalize, title, by name. Letters beyond ASCII stay as they are.
-Value in_case(Workspace& workspace, const Text& text, std::string_view method);
+/// str.upper, lower, capitalize and title of Python, and title of Jinja. Letters beyond ASCII stay as they
+/// are.
+enum class Case { upper, lower, capitalized, title, words };
+Value in_case(Workspace& workspace, const Text& text, Case to);
 
 /// The texts of items, with another between them.
 Value joined(Workspace& workspace, const std::vector<Value>& items, const Text& between);

@@ -36,7 +36,7 @@ class Key {
     Value operator()(const Value& item) const {
         const bool whole = !attribute_ || attribute_->is(Kind::none);
         const Value key = whole ? item : attribute_of(workspace_, item, *attribute_);
-        return case_sensitive_ || !key.is(Kind::text) ? key : in_case(workspace_, *key.text, "lower");
+        return case_sensitive_ || !key.is(Kind::text) ? key : in_case(workspace_, *key.text, Case::lower);
     }
 
   private:

@@ -4,7 +4,6 @@
 #include "runtime/text/jinja/library.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 namespace kvasir::jinja {
@@ -24,10 +23,9 @@ Value strip_method(Workspace& workspace, const Value& self, Arguments& arguments
     return stripped(workspace, *self.text, left, right, arguments.take("chars"));
 }
 
-constexpr std::array<std::string_view, 4> cases = {"upper", "lower", "capitalize", "title"};
-template <int which>
+template <Case to>
 Value case_method(Workspace& workspace, const Value& self, Arguments&) {
-    return in_case(workspace, *self.text, cases[which]);
+    return in_case(workspace, *self.text, to);
 }
 
 /// startswith and endswith, of one text or any of a tuple.
@@ -215,7 +213,7 @@ Value changed_method(Workspace& workspace, const Value& self, Arguments& argumen
 }
 
 constexpr Entry entries[] = {
-    {Kind::text, "capitalize", case_method<2>},
+    {Kind::text, "capitalize", case_method<Case::capitalized>},
     {Kind::text, "count", count_method},
     {Kind::text, "endswith", affix_method<false>},
     {Kind::text, "find", find_method<true>},
@@ -226,7 +224,7 @@ constexpr Entry entries[] = {
     {Kind::text, "isspace", isspace_method},
     {Kind::text, "isupper", nullptr},
     {Kind::text, "join", join_method},
-    {Kind::text, "lower", case_method<1>},
+    {Kind::text, "lower", case_method<Case::lower>},
     {Kind::text, "lstrip", strip_method<true, false>},
     {Kind::text, "partition", nullptr},
     {Kind::text, "removeprefix", remove_method<true>},
@@ -239,8 +237,8 @@ constexpr Entry entries[] = {
     {Kind::text, "splitlines", splitlines_method},
     {Kind::text, "startswith", affix_method<true>},
     {Kind::text, "strip", strip_method<true, true>},
-    {Kind::text, "title", case_method<3>},
-    {Kind::text, "upper", case_method<0>},
+    {Kind::text, "title", case_method<Case::title>},
+    {Kind::text, "upper", case_method<Case::upper>},
     {Kind::list, "append", nullptr}, // the sandbox changes nothing
     {Kind::list, "count", nullptr},
     {Kind::list, "extend", nullptr},
@@ -349,18 +347,21 @@ Value stripped(Workspace& workspace, const Text& text, bool left, bool right,
     return part_of(workspace, text, strip(text.bytes(), left, right, characters));
 }
 
-Value in_case(Workspace& workspace, const Text& text, std::string_view method) {
+Value in_case(Workspace& workspace, const Text& text, Case to) {
     Builder out(workspace);
     out.append(text);
     Text result = out.take();
-    std::string bytes = method == "upper" ? to_upper(result.bytes()) : to_lower(result.bytes());
-    bool inside = false; // of a word
-    for (std::size_t i = 0; i < bytes.size() && (method == "title" || (method == "capitalize" && i == 0));
-         ++i) {
-        const bool letter = is_ascii_letter(bytes[i]) || static_cast<unsigned char>(bytes[i]) >= 0x80;
-        if (letter && !inside && bytes[i] >= 'a' && bytes[i] <= 'z')
-            bytes[i] = static_cast<char>(bytes[i] - 32);
-        inside = letter;
+    std::string bytes = to == Case::upper ? to_upper(result.bytes()) : to_lower(result.bytes());
+    if (to == Case::title || to == Case::capitalized || to == Case::words) {
+        bool inside = false; // of a word
+        for (char& c : bytes) {
+            const bool letter = is_ascii_letter(c) || static_cast<unsigned char>(c) >= 0x80;
+            if (letter && !inside && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+            // Jinja's filter has other words than Python's method: bill's is Bill's there and Bill'S here.
+            inside =
+                to == Case::capitalized || (to == Case::title && letter) ||
+                (to == Case::words && std::string_view("-({[< \t\n\v\f\r").find(c) == std::string_view::npos);
+        }
     }
     result.rewrite(std::move(bytes));
     return workspace.text(std::move(result));

@@ -7,10 +7,12 @@ add_executable(fuzz_seeds tests/fuzz_seeds.cpp tests/gguf_writer.cpp tests/rando
 target_link_libraries(fuzz_seeds PRIVATE kvasir_runtime kvasir_warnings)
 add_test(NAME fuzz.seeds COMMAND fuzz_seeds ${PROJECT_BINARY_DIR}/seeds)
 set_tests_properties(fuzz.seeds PROPERTIES FIXTURES_SETUP seeds)
+add_custom_target(kvasir_fuzz) # all of them, and nothing they do not link
 foreach(file IN LISTS fuzz_files)
     string(REGEX REPLACE "^tests/fuzz_(.*)\\.cpp$" "\\1" name ${file})
     add_executable(fuzz_${name} ${file})
     target_link_libraries(fuzz_${name} PRIVATE kvasir_runtime kvasir_warnings nlohmann_json::nlohmann_json)
+    add_dependencies(kvasir_fuzz fuzz_${name} fuzz_seeds)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     set(corpus ${PROJECT_BINARY_DIR}/seeds/${name})
     set(found ${PROJECT_BINARY_DIR}/corpus/${name}) # what a run adds goes first, so that it stays out of the repository

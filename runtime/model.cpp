@@ -3,11 +3,14 @@
 namespace kvasir {
 
 Model load_model(Device& device, const std::string& path, const Progress& progress) {
-    const ModelFile file = read_gguf(path);
+    return load_model(device, read_gguf(path), progress);
+}
+
+Model load_model(Device& device, const ModelFile& file, const Progress& progress) {
     const ModelSpec spec = read_spec(file);
     check_tensors(file, spec);
     Tokenizer tokenizer(file.metadata);
-    return {path, file.format, spec, std::move(tokenizer), load_weights(device, file, spec, progress)};
+    return {file.path, file.format, spec, std::move(tokenizer), load_weights(device, file, spec, progress)};
 }
 
 } // namespace kvasir

@@ -21,7 +21,10 @@ struct Model {
     Weights weights;
 };
 
-/// Reads, checks and uploads a model. Throws Error.
+/// Checks and uploads a model. Throws Error.
+Model load_model(Device& device, const ModelFile& file, const Progress& progress = {});
+
+/// As above, from a path.
 Model load_model(Device& device, const std::string& path, const Progress& progress = {});
 
 } // namespace kvasir

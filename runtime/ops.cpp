@@ -216,14 +216,14 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
         step.gpu.device().pipeline(reducing(step, std::string("attention") + suffix(cache.type())),
                                    {workgroup, one_subgroup(step, workgroup), m.head_dim, by_position,
                                     static_cast<bool>(scratch.slopes)});
-    // What it really reads depends on the position, which a recorded step does not know: the whole cache at
-    // the most.
-    const uint64_t kv_bytes = cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size();
+    const uint64_t key_bytes = (cache.k(layer).size() + cache.v(layer).size() + cache.scales(layer).size()) /
+                               (cache.table.table().size() * PageTable::page_size);
+    // A recorded step does not know its position: half the cache, for the bound on its time.
     const double macs =
         2.0 * step.n_tokens * m.n_heads * m.head_dim * cache.table.table().size() * PageTable::page_size / 2;
     step.gpu.dispatch(pipeline, buffers, push,
                       {by_position ? rows : groups_of(rows, workgroup), m.n_kv_heads, n_splits}, "attention",
-                      {macs, kv_bytes});
+                      {macs, uint64_t(step.n_tokens) * q.width * 8, key_bytes});
     if (!split) return;
     const uint32_t merge_workgroup = step.tuning.plain_workgroup;
     const push::AttentionMerge merge{m.n_heads, m.n_heads, m.head_dim, o.stride, n_splits};
@@ -265,7 +265,10 @@ void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint3
 }
 
 void sample(const Step& step, const Rows& logits, const Buffer& penalised, const Buffer& ids) {
-    const uint32_t workgroup = step.tuning.vocab_workgroup;
+    // At most 512 ids an invocation: a driver may bound the iterations of a shader (shaders/sample.comp).
+    const uint32_t most = std::bit_floor(std::min(256u, step.gpu.device().info().max_workgroup));
+    const uint32_t workgroup = std::clamp(std::bit_ceil(groups_of(logits.width, 512)),
+                                          std::min(step.tuning.vocab_workgroup, most), most);
     const push::Sample push{logits.width, step.n_tokens};
     const std::array<const Buffer*, 4> buffers{&logits.buffer, &penalised, &ids, &step.state};
     step.gpu.dispatch(

@@ -70,7 +70,7 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
                      const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_keys);
 
-/// norms [2, n_kv_heads, n_keys]: |k|, then |v|.
+/// norms [2, n_kv_heads, n_keys]: |k|, then |v|; 0 where a sliding window has released the page.
 void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint32_t layer, const ModelSpec& m,
               uint32_t n_keys);
 

@@ -13,7 +13,8 @@ struct AttentionRows {
     std::vector<float> p;
 };
 
-/// Euclidean norms of cached keys and values, each [n_kv_heads, n_keys].
+/// Euclidean norms of cached keys and values, each [n_kv_heads, n_keys]; 0 where a sliding window has
+/// released them.
 struct KvNorms {
     uint32_t n_kv_heads = 0, n_keys = 0;
     std::vector<float> k, v;

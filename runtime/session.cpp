@@ -64,6 +64,7 @@ struct Session::Impl {
     struct Running {
         uint64_t value;
         Commands* commands;
+        uint32_t n_keys;
     };
     std::deque<Running> running{}; ///< decode steps in flight, the oldest yields the token after the sequence
     std::optional<SamplerOptions> sampler{}; ///< of the steps in flight
@@ -116,8 +117,7 @@ struct Session::Impl {
 
 Commands& Session::Impl::recorded(const StepKey& key) {
     if (const auto known = recordings.find(key); known != recordings.end()) return *known->second;
-    if (recordings.size() >= 64)
-        recordings.clear(); // prompts of many lengths: nothing is running here but this
+    if (recordings.size() >= 64 && running.empty()) recordings.clear(); // prompts of many lengths
     auto commands = std::make_unique<Commands>(device, options.profile, submit_macs);
     const Step s = step(*commands, key.n_tokens);
     std::vector<ProbeRequest> probes;
@@ -143,7 +143,7 @@ void Session::Impl::run_chunk(std::span<const int32_t> chunk, bool with_logits) 
     device.wait(commands.submit());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     submit_macs = std::max(1e6, commands.macs() / seconds * submit_seconds);
-    commands.read_times(profile);
+    commands.read_times(profile, first + n);
     logits_pos = first + n - 1;
     publish_rows(first, n);
 }
@@ -164,7 +164,7 @@ void Session::Impl::publish_rows(uint32_t first, uint32_t n_queries) {
 
 void Session::Impl::finish(const Running& step_) {
     device.wait(step_.value);
-    step_.commands->read_times(profile);
+    step_.commands->read_times(profile, step_.n_keys);
 }
 
 /// Waits for the steps that run ahead; what they computed beyond the sequence is forgotten.
@@ -190,8 +190,8 @@ void Session::Impl::set_sampler(const SamplerOptions& o) {
 
 /// Keeps the device busy: the step of the sequence's last token, and those that the device feeds itself.
 void Session::Impl::submit_decode_steps() {
-    const size_t most =
-        watched.empty() ? run_ahead : 1; // a probe's rows are read before the next step replaces them
+    // A probe's rows and a profile's times are read before the next step replaces them.
+    const size_t most = watched.empty() && !options.profile ? run_ahead : 1;
     const auto ahead = static_cast<uint32_t>(std::min<size_t>(most - 1, n_ctx - length()));
     cache.table.reserve(ahead);
     cache.upload_table();
@@ -199,7 +199,7 @@ void Session::Impl::submit_decode_steps() {
         const auto n_keys = length() + static_cast<uint32_t>(running.size());
         Commands& commands = recorded(
             {1, attention_splits(tuning, std::bit_ceil(n_keys)), probe_row_keys(n_keys), false, true});
-        running.push_back({commands.submit(), &commands});
+        running.push_back({commands.submit(), &commands, n_keys});
     }
 }
 
@@ -216,11 +216,11 @@ int32_t Session::Impl::sample_now(const SamplerOptions& o) {
             sample_only->end();
         }
         device.wait(sample_only->submit());
-        sample_only->read_times(profile);
+        sample_only->read_times(profile, 0);
     } else {
         Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true});
         device.wait(commands.submit());
-        commands.read_times(profile);
+        commands.read_times(profile, last + 1);
         logits_pos = last;
     }
     return ids()[last + 1];

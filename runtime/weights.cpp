@@ -129,7 +129,7 @@ uint64_t Linear::bytes() const {
 }
 
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name) {
+                   const std::string& name, uint64_t max_part_bytes) {
     Linear result;
     result.d_in = static_cast<uint32_t>(tensors[0]->shape[1]);
     result.gated = gated;
@@ -157,7 +157,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
         if (!gated || i == 0) result.d_out += static_cast<uint32_t>(tensor.shape[0]);
     }
 
-    const uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
+    if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
     uint32_t first_row = 0;
     for (const Run& run : runs) {
         const uint64_t tile_bytes = packed_tile_bytes(run.dtype, result.d_in) * run.halves.size();
@@ -202,19 +203,6 @@ Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spe
     if (!spec.tied) w.head = load.linear({Role::head}, 0);
     if (progress) progress(load.total, load.total);
     return w;
-}
-
-uint64_t Weights::bytes() const {
-    uint64_t sum =
-        token_embedding.bytes() + position_embedding.size() + head.bytes() + final_norm.gamma.size();
-    for (const Layer& layer : layers)
-        sum += layer.qkv.bytes() + layer.o.bytes() + layer.up.bytes() + layer.down.bytes() +
-               layer.attn_norm.gamma.size() + layer.ffn_norm.gamma.size();
-    return sum;
-}
-
-uint64_t Weights::bytes_per_token() const {
-    return bytes() - (head ? token_embedding.bytes() : 0);
 }
 
 } // namespace kvasir

@@ -56,17 +56,15 @@ struct Weights {
     Linear head; ///< [n_vocab, d_model]; empty where it is the token embedding
 
     const Linear& lm_head() const { return head ? head : token_embedding; }
-    uint64_t bytes() const;
-    /// Bytes that one decoded token reads: all but the token embedding's other rows.
-    uint64_t bytes_per_token() const;
 };
 
 /// Uploads the tensors of a checked file.
 Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress);
 
 /// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is
-/// the gate, the second the up projection.
+/// the gate, the second the up projection. A part's weights take at most max_part_bytes (0: what the device
+/// allows), but at least a tile.
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name);
+                   const std::string& name, uint64_t max_part_bytes = 0);
 
 } // namespace kvasir

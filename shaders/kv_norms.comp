@@ -1,4 +1,5 @@
-// |k_j| and |v_j|, Euclidean, of every cached position.   norms [2, n_kv_heads, n_keys]. One invocation: one (head, key).
+// |k_j| and |v_j|, Euclidean, of every cached position, 0 where a sliding window has released its page.
+// norms [2, n_kv_heads, n_keys]. One invocation: one (head, key).
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #define KERNEL_KV_NORMS
@@ -18,9 +19,9 @@ layout(binding = 4, std430) writeonly buffer Norms { float norms[]; };
 void main() {
     uint j = gl_WorkGroupID.x * WG_SIZE + gl_LocalInvocationID.x, head = gl_WorkGroupID.y;
     if (j >= n_keys) return;
-    uint page_head = page_table[j / PAGE] * n_kv_heads + head, slot = j % PAGE;
+    uint page = page_table[j / PAGE], page_head = page * n_kv_heads + head, slot = j % PAGE;
     vec2 squares = vec2(0);
-    for (uint u = 0; u < KV_UNITS; ++u) {
+    for (uint u = 0; u < KV_UNITS && page != NO_PAGE; ++u) {
         uint at = kv_index(page_head, u, slot);
         uvec4 k_unit = k[at], v_unit = v[at];
         vec2 part = vec2(0);

@@ -1,5 +1,5 @@
-// Every push-constant block, typed once for GLSL and C++: 32-bit scalars only, so that both lay it out alike. A shader
-// defines KERNEL_X before it includes this and sees the members of X as plain names.
+// Every push-constant block, typed once for GLSL and C++: 32-bit scalars only, so that both lay it out alike.
+// A shader defines KERNEL_X before it includes this and sees the members of X as plain names.
 #ifdef __cplusplus
 #pragma once
 #include <cstdint>
@@ -15,14 +15,15 @@ PUSH(Embed) {
     uint d_model, n_chunks, stride; // of a table row, in 64-value chunks; of an output row, in values
     uint first_row, n_rows;         // the part of the table that is bound
     uint n_tokens;
-    uint learned;                   // 1: add row pos of the position table
+    uint learned; // 1: add row pos of the position table
 };
 #endif
 
 #if defined(__cplusplus) || defined(KERNEL_NORM)
 PUSH(Norm) {
-    uint width;                                    // values a row
-    uint rows_a_token, x_stride, x_first, x_width; // row r: token r / rows_a_token, at x_first + (r % rows_a_token) * x_width
+    uint width; // values a row
+    uint rows_a_token, x_stride, x_first,
+        x_width; // row r: token r / rows_a_token, at x_first + (r % rows_a_token) * x_width
     uint y_stride, y_first, y_width;
     uint n_rows;
     float eps;
@@ -31,12 +32,12 @@ PUSH(Norm) {
 
 #if defined(__cplusplus) || defined(KERNEL_LINEAR)
 PUSH(Linear) {
-    uint n_chunks;            // of a weight row, 64 values each
-    uint d_out;               // rows of the whole matrix (a gated layer's up bias stands behind its gate's)
-    uint n_rows, first_row;   // rows of this part, and where they begin in y
-    uint n_tiles;             // tiles of this part; a gated layer has as many again for the up projection
+    uint n_chunks;          // of a weight row, 64 values each
+    uint d_out;             // rows of the whole matrix (a gated layer's up bias stands behind its gate's)
+    uint n_rows, first_row; // rows of this part, and where they begin in y
+    uint n_tiles;           // tiles of this part; a gated layer has as many again for the up projection
     uint n_tokens;
-    uint x_stride, x_row;     // values between tokens; the first token read
+    uint x_stride, x_row; // values between tokens; the first token read
     uint y_stride;
 };
 #endif

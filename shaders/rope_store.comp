@@ -69,23 +69,23 @@ void main() {
     uint at = kv_index(page_head, d0 / 8, slot);
     if (is_v) v[at] = unit; else k[at] = unit;
 #else
-    float scale[2];
-    for (uint block = 0; block < 2; ++block) {
-        float most = 0.0;
-        for (uint i = 0; i < 32; ++i) most = max(most, abs(x[block * 32 + i]));
-        scale[block] = most / 127.0;
-        float inverse = most > 0.0 ? 127.0 / most : 0.0; // from the float32 scale: 1 / float16 could overflow
-        if (d0 + block * 32 >= HEAD_DIM) break;
+    // Quotients are of the scale as it is kept: rounded to a float16, and the largest one where the values go beyond.
+    vec2 most = vec2(0);
+    for (uint i = 0; i < KV_GROUP; ++i) most[i / 32] = max(most[i / 32], abs(x[i]));
+    uint scales = packHalf2x16(min(most / 127.0, vec2(65504.0)));
+    vec2 scale = unpackHalf2x16(scales);
+    for (uint block = 0; block < 2 && d0 + block * 32 < HEAD_DIM; ++block) {
+        float inverse = scale[block] > 0.0 ? 1.0 / scale[block] : 0.0;
         for (uint half_block = 0; half_block < 2; ++half_block) {
             uvec4 unit = uvec4(0);
             for (uint i = 0; i < 16; ++i) {
-                int rounded = int(roundEven(x[block * 32 + half_block * 16 + i] * inverse));
-                unit[i / 4] |= uint(rounded & 0xff) << (8 * (i % 4));
+                float quotient = roundEven(x[block * 32 + half_block * 16 + i] * inverse);
+                unit[i / 4] |= uint(int(clamp(quotient, -127.0, 127.0)) & 0xff) << (8 * (i % 4));
             }
             uint at = kv_index(page_head, d0 / 16 + block * 2 + half_block, slot);
             if (is_v) v[at] = unit; else k[at] = unit;
         }
     }
-    kv_scales[kv_scale_index(page_head, is_v ? 1 : 0, d0 / 64, slot)] = packHalf2x16(vec2(scale[0], scale[1]));
+    kv_scales[kv_scale_index(page_head, is_v ? 1 : 0, d0 / 64, slot)] = scales;
 #endif
 }

@@ -4,8 +4,10 @@
 // 2024), and of what is left the argmax of logit / temperature + Gumbel noise, which is a sample of the softmax (Gumbel
 // 1954; Maddison et al. 2014). The noise is a hash of (seed, position, id): equal seeds give equal texts.
 // One workgroup. Thresholds are found by bisection over the ordered bits of a float, not by sorting.
+// Loops over the vocabulary are few and wide: llvmpipe ends every loop of an invocation after 65535 iterations in all.
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #endif
@@ -25,6 +27,13 @@ layout(binding = 2, std430) buffer Ids { uint ids[]; };
 layout(binding = 3, std430) buffer StateBuffer { State state; };
 
 const uint PENALTY_LAST = 64;
+const uint WIDE = 4; // ids an iteration
+
+/// for each id i of this invocation: those with i % WG_SIZE == gl_LocalInvocationIndex
+#define FOR_OWN_IDS(i)                                                                                                 \
+    for (uint first_id = gl_LocalInvocationIndex; first_id < n_vocab; first_id += WIDE * WG_SIZE)                        \
+        [[unroll]] for (uint i = first_id; i < first_id + WIDE * WG_SIZE; i += WG_SIZE)                                \
+            if (i < n_vocab)
 
 /// Maps floats to uints of the same order, and back.
 uint ordered(float value) {
@@ -37,14 +46,16 @@ float unordered(uint key) {
 
 float mass_from(float threshold, float most) { // sum of e^(l - max) over l >= threshold
     float sum = 0.0;
-    for (uint i = gl_LocalInvocationIndex; i < n_vocab; i += WG_SIZE)
+    FOR_OWN_IDS(i) {
         if (penalised[i] >= threshold) sum += exp(penalised[i] - most);
+    }
     return workgroup_sum(sum);
 }
 float count_from(float threshold) { // exact in float: n_vocab is below 2^24
     float count = 0.0;
-    for (uint i = gl_LocalInvocationIndex; i < n_vocab; i += WG_SIZE)
+    FOR_OWN_IDS(i) {
         if (penalised[i] >= threshold) count += 1.0;
+    }
     return workgroup_sum(count);
 }
 
@@ -60,24 +71,40 @@ float bisect(bool by_mass, float enough, float low_value, float most) {
     return unordered(low);
 }
 
-float gumbel(uint position, uint id) {
-    return -log(-log(float(random_numerator(state.seed, position, id)) / 16777216.0));
+/// -log(n / 2^24). Near 1 a logarithm is only good to 2^-21 absolutely (Vulkan specification, precision table), which is
+/// more than -log of the last 8 of n and could be negative: there by the series of 2 atanh(w) = log((1 + w) / (1 - w)),
+/// w = v / (2 - v) for 1 - v = n / 2^24, v exact. For v <= 1/2, w <= 1/3, the first term left out is below 2^-24.
+float minus_log(uint n) {
+    if (n < 0x800000u) return -log(float(n) / 16777216.0);
+    float v = float(0x1000000u - n) / 16777216.0, w = v / (2.0 - v), square = w * w;
+    float series = 0.0;
+    [[unroll]] for (int odd = 13; odd >= 1; odd -= 2) series = series * square + 1.0 / float(odd);
+    return 2.0 * w * series;
+}
+
+float gumbel(uint position, uint id) { return -log(minus_log(random_numerator(state.seed, position, id))); }
+
+/// Lowers the newest tokens' logits, each id once, where this invocation owns the id.
+void penalise(uint last) {
+    uint n = min(PENALTY_LAST, last + 1);
+    for (uint j = 0; j < n; ++j) {
+        uint id = ids[last - j];
+        if (id % WG_SIZE != gl_LocalInvocationIndex || id >= n_vocab) continue;
+        bool seen = false;
+        for (uint earlier = 0; earlier < j; ++earlier) seen = seen || ids[last - earlier] == id;
+        float value = penalised[id];
+        if (!seen) penalised[id] = value > 0.0 ? value / state.repeat_penalty : value * state.repeat_penalty;
+    }
 }
 
 void main() {
     uint last = state.pos + n_tokens - 1; // the newest token's position
+    FOR_OWN_IDS(i) { penalised[i] = logits[i]; }
+    if (state.repeat_penalty != 1.0) penalise(last);
     float most = -3.4e38, least = 3.4e38;
-    for (uint i = gl_LocalInvocationIndex; i < n_vocab; i += WG_SIZE) {
-        float value = logits[i];
-        if (state.repeat_penalty != 1.0)
-            for (uint j = 0; j < min(PENALTY_LAST, last + 1); ++j)
-                if (ids[last - j] == i) {
-                    value = value > 0.0 ? value / state.repeat_penalty : value * state.repeat_penalty;
-                    break;
-                }
-        penalised[i] = value;
-        most = max(most, value);
-        least = min(least, value);
+    FOR_OWN_IDS(i) {
+        most = max(most, penalised[i]);
+        least = min(least, penalised[i]);
     }
     most = workgroup_max(most);
     bool greedy = state.temperature == 0.0;
@@ -91,13 +118,14 @@ void main() {
 
     float best = -3.4e38;
     uint choice = n_vocab;
-    for (uint i = gl_LocalInvocationIndex; i < n_vocab; i += WG_SIZE) {
+    FOR_OWN_IDS(i) {
         float value = penalised[i];
-        if (value < threshold) continue;
-        if (!greedy) value = value / state.temperature + gumbel(last + 1, i);
-        if (value > best || choice == n_vocab) {
-            best = value;
-            choice = i;
+        if (value >= threshold) {
+            if (!greedy) value = value / state.temperature + gumbel(last + 1, i);
+            if (value > best || choice == n_vocab) {
+                best = value;
+                choice = i;
+            }
         }
     }
     float winner = workgroup_max(choice < n_vocab ? best : -3.4e38);

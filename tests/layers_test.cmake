@@ -1,6 +1,9 @@
+cmake_minimum_required(VERSION 3.25)
+
 # cmake -DROOT=REPOSITORY -DSTEMS=SHADER,... -DSCRATCH=FOLDER -P layers_test.cmake
 # shaders <- runtime <- ui <- app: a file includes only its own layer and those before it, and libraries of the window stay
 # out of what comes before the window. And every source file is in CMakeLists.txt, so that none is forgotten.
+cmake_minimum_required(VERSION 3.25)
 set(shaders_may "^shaders/")
 set(runtime_may "^(shaders|runtime)/")
 set(ui_may "^(shaders|runtime|ui)/")
@@ -15,7 +18,12 @@ set(tests_not "^$")
 # check(ROOT STEMS FAULTS): sets FAULTS to one line for each broken rule; STEMS are the shaders that are compiled.
 function(check root stems faults)
     set(found "")
-    file(READ ${root}/CMakeLists.txt lists)
+    set(lists "")
+    file(GLOB scripts ${root}/CMakeLists.txt ${root}/cmake/*.cmake)
+    foreach(script IN LISTS scripts)
+        file(READ ${script} text)
+        string(APPEND lists "${text}")
+    endforeach()
     foreach(layer shaders runtime ui app tests)
         file(GLOB_RECURSE files RELATIVE ${root} ${root}/${layer}/*.cpp ${root}/${layer}/*.hpp ${root}/${layer}/*.h)
         foreach(file IN LISTS files)
@@ -27,7 +35,7 @@ function(check root stems faults)
                     list(APPEND found "${file} includes ${name}")
                 endif()
             endforeach()
-            if(NOT layer STREQUAL "shaders" AND NOT lists MATCHES "[ \n]${file}[ \n]")
+            if(NOT layer STREQUAL "shaders" AND NOT lists MATCHES "[ \n]${file}[ \n)]")
                 list(APPEND found "${file} is not in CMakeLists.txt")
             endif()
         endforeach()
@@ -44,7 +52,7 @@ endfunction()
 
 # The check itself is checked: it finds each fault planted here, and nothing else.
 file(REMOVE_RECURSE ${SCRATCH})
-file(WRITE ${SCRATCH}/CMakeLists.txt "\n runtime/a.cpp\n ui/b.cpp\n")
+file(WRITE ${SCRATCH}/CMakeLists.txt "\n runtime/a.cpp\n ui/b.cpp)\n")
 file(WRITE ${SCRATCH}/shaders/one.comp "")
 file(WRITE ${SCRATCH}/shaders/two.comp "")
 file(WRITE ${SCRATCH}/runtime/a.cpp "#include <vector>\n#include \"runtime/a.hpp\"\n  # include <GLFW/glfw3.h>\n#include \"ui/theme.hpp\"\n")

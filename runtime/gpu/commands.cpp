@@ -36,6 +36,8 @@ void Commands::begin_segment() {
     VK_CHECK(vkAllocateCommandBuffers(device_.vk(), &allocate, &segment));
     segments_.push_back(segment);
     VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    // a step is submitted again while it still runs
+    begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
     VK_CHECK(vkBeginCommandBuffer(segment, &begin));
     segment_macs_ = 0;
     barrier(); // after whatever was submitted before, a host write or an earlier replay included
@@ -132,7 +134,7 @@ void Commands::dispatch(const Pipeline& pipeline, std::span<const Buffer* const>
                             nullptr);
     vkCmdPushConstants(segment, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes, push);
     vkCmdDispatch(segment, groups[0], groups[1], groups[2]);
-    marks_.push_back({label, layer_, work.bytes});
+    marks_.push_back({label, layer_, work.bytes, work.bytes_a_key});
     if (timed_) timestamp(static_cast<uint32_t>(marks_.size()));
 }
 
@@ -142,7 +144,7 @@ void Commands::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, 
     barrier();
     const VkBufferCopy region{from_offset, to_offset, bytes};
     vkCmdCopyBuffer(segments_.back(), from.vk(), to.vk(), 1, &region);
-    marks_.push_back({"copy", layer_, 2 * bytes});
+    marks_.push_back({"copy", layer_, 2 * bytes, 0});
     if (timed_) timestamp(static_cast<uint32_t>(marks_.size()));
 }
 
@@ -163,7 +165,7 @@ uint64_t Commands::submit() {
     return device_.submit(segments_);
 }
 
-void Commands::read_times(Profile& profile) const {
+void Commands::read_times(Profile& profile, uint32_t n_keys) const {
     if (!timed_) return;
     std::vector<uint64_t> ticks(query_pools_.size() * queries_a_pool);
     for (size_t i = 0; i < query_pools_.size(); ++i) {
@@ -183,7 +185,7 @@ void Commands::read_times(Profile& profile) const {
             entry = profile.insert(entry, {marks_[i].label, marks_[i].layer, 0, 0, 0});
         entry->count += 1;
         entry->ms += ms;
-        entry->bytes += marks_[i].bytes;
+        entry->bytes += marks_[i].bytes + marks_[i].bytes_a_key * n_keys;
     }
 }
 

@@ -13,8 +13,9 @@ namespace kvasir {
 
 /// What a dispatch costs: for the bound on a submit's length, and for GB/s.
 struct Work {
-    double macs = 0;    ///< multiply-adds
-    uint64_t bytes = 0; ///< read and written
+    double macs = 0;          ///< multiply-adds
+    uint64_t bytes = 0;       ///< read and written
+    uint64_t bytes_a_key = 0; ///< and this for each position in the cache when it runs
 };
 
 /// A recorded run of dispatches that can be submitted any number of times. Each dispatch sees what the ones
@@ -56,14 +57,15 @@ class Commands {
     uint32_t dispatches() const { return static_cast<uint32_t>(marks_.size()); }
     double macs() const { return total_macs_; }
 
-    /// Adds the times of the last submit, which must have ended, to a profile.
-    void read_times(Profile& profile) const;
+    /// Adds the times of the last submit, which must have ended and ran with n_keys positions in the cache,
+    /// to a profile.
+    void read_times(Profile& profile, uint32_t n_keys) const;
 
   private:
     struct Mark {
         std::string label;
         int layer;
-        uint64_t bytes;
+        uint64_t bytes, bytes_a_key;
     };
     void dispatch(const Pipeline& pipeline, std::span<const Buffer* const> buffers, const void* push,
                   uint32_t push_bytes, std::array<uint32_t, 3> groups, const std::string& label, Work work);

@@ -33,6 +33,17 @@ Function load(VkInstance instance, const char* name) {
     return reinterpret_cast<Function>(vkGetInstanceProcAddr(instance, name));
 }
 
+constexpr size_t checksum_bytes = 8;
+
+/// FNV-1a, 64 bits, little-endian. Source: Fowler, Noll, Vo, RFC 9923.
+std::vector<std::byte> checksum(std::span<const std::byte> bytes) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const std::byte byte : bytes) hash = (hash ^ std::to_integer<uint64_t>(byte)) * 0x100000001b3u;
+    std::vector<std::byte> result(checksum_bytes);
+    for (size_t i = 0; i < checksum_bytes; ++i) result[i] = static_cast<std::byte>(hash >> (8 * i));
+    return result;
+}
+
 } // namespace
 
 Device::Device(const DeviceOptions& options) : messages_(std::make_unique<Messages>()) {
@@ -104,22 +115,30 @@ void Device::create_logical_device() {
 }
 
 void Device::load_pipeline_cache() {
-    const auto bytes = read_cache_file("pipelines-" + info_.uuid);
+    std::vector<std::byte> bytes = read_cache_file("pipelines-" + info_.uuid);
+    // A driver checks the header and starts empty where it does not fit (Vulkan specification, "Pipeline
+    // Cache Header"), but trusts what follows it: a damaged file must not get that far.
+    const bool whole =
+        bytes.size() > checksum_bytes && checksum(std::span(bytes).subspan(checksum_bytes)) ==
+                                             std::vector(bytes.begin(), bytes.begin() + checksum_bytes);
+    const auto data =
+        whole ? std::span<const std::byte>(bytes).subspan(checksum_bytes) : std::span<const std::byte>();
     VkPipelineCacheCreateInfo create{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    // The driver itself checks header, vendor, device and version and starts empty where they do not fit
-    // (Vulkan specification, "Pipeline Cache Header").
-    create.initialDataSize = bytes.size();
-    create.pInitialData = bytes.data();
+    create.initialDataSize = data.size();
+    create.pInitialData = data.data();
     VK_CHECK(vkCreatePipelineCache(device_, &create, nullptr, &pipeline_cache_));
-    pipeline_cache_size_ = bytes.size();
+    pipeline_cache_size_ = data.size();
 }
 
 void Device::save_pipeline_cache() {
     size_t size = 0;
     if (vkGetPipelineCacheData(device_, pipeline_cache_, &size, nullptr) != VK_SUCCESS) return;
     if (size == pipeline_cache_size_) return;
-    std::vector<std::byte> bytes(size);
-    if (vkGetPipelineCacheData(device_, pipeline_cache_, &size, bytes.data()) != VK_SUCCESS) return;
+    std::vector<std::byte> data(size);
+    if (vkGetPipelineCacheData(device_, pipeline_cache_, &size, data.data()) != VK_SUCCESS) return;
+    data.resize(size);
+    std::vector<std::byte> bytes = checksum(data);
+    bytes.insert(bytes.end(), data.begin(), data.end());
     write_cache_file("pipelines-" + info_.uuid, bytes);
     pipeline_cache_size_ = size;
 }

@@ -6,6 +6,7 @@
 //   kv_scales[(((page * n_kv_heads + head) * 2 + (0: k, 1: v)) * KV_PAIRS + pair) * PAGE + slot]
 // HEAD_DIM is a specialisation constant; entries beyond it are zero.
 #define PAGE 64
+#define NO_PAGE 0xffffffffu // table entry without a page: PageTable::unused
 
 #if defined(KV_F32)
 #define KV_GROUP 4 // values that one invocation of rope_store.comp writes

@@ -1,0 +1,52 @@
+#include "tests/process.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+
+// What the README tells people to type is what the program takes.
+
+namespace kvasir {
+namespace {
+
+std::string readme() {
+    std::ifstream file(std::string(KVASIR_SOURCE_DIR) + "/README.md");
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// All matches of the expression's first group.
+std::set<std::string> found(const std::string& text, const std::string& expression) {
+    const std::regex regex(expression);
+    std::set<std::string> all;
+    for (std::sregex_iterator i(text.begin(), text.end(), regex), end; i != end; ++i) all.insert((*i)[1]);
+    return all;
+}
+
+TEST_CASE("every command and option that the README names is one, and every command stands in it") {
+    const std::string text = readme();
+    const std::string help = run_kvasir({"--help"}).out;
+    const auto commands = found(text, "\nkvasir ([a-z]+)");
+    REQUIRE(commands.size() > 5);
+    for (const std::string& command : found(help.substr(help.find("Subcommands:")), "\n  ([a-z]+) "))
+        if (command != "window") CHECK_MESSAGE(commands.count(command) == 1, command);
+    for (const std::string& command : commands) {
+        const Finished own = run_kvasir({command, "--help"});
+        CHECK_MESSAGE(own.status == 0, command);
+        std::smatch line;
+        REQUIRE(std::regex_search(text, line, std::regex("\nkvasir " + command + "([^\n]*)")));
+        for (const std::string& option : found(line[1], "(--?[a-z][a-z-]*)"))
+            CHECK_MESSAGE(own.out.find(option) != std::string::npos, command << " " << option);
+    }
+}
+
+TEST_CASE("the files that the README names are there") {
+    for (const std::string& path : found(readme(), "`((?:tests|assets|shaders|runtime|app)/[a-z_/.]+)`"))
+        CHECK_MESSAGE(std::filesystem::exists(std::string(KVASIR_SOURCE_DIR) + "/" + path), path);
+}
+
+} // namespace
+} // namespace kvasir

@@ -3,8 +3,8 @@
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
-#include "runtime/text/chat_format.hpp"
 
+#include <ctime>
 #include <filesystem>
 
 namespace kvasir {
@@ -45,10 +45,14 @@ Running::Running(const ModelOptions& options, uint32_t context)
       device(std::make_unique<Device>(DeviceOptions{.device = options.device})), model(load(*device, path)),
       session(*device, model, session_options(options, context)) {}
 
-void notice_template(const std::string& path) {
-    if (ChatFormat::has_template(read_gguf(path).metadata))
-        notice("kvasir: the model has a chat template; this version uses the plain format (User: ... "
-               "Assistant: ...) instead");
+ChatFormat chat_format(const Model& model) {
+    const std::time_t now = std::time(nullptr);
+    const std::tm* local = std::localtime(&now);
+    return ChatFormat(model.tokenizer, model.chat_template, local ? *local : std::tm{});
+}
+
+void notice_format(ChatFormat& format) {
+    for (const std::string& line : format.take_notices()) notice("kvasir: " + one_line(line));
 }
 
 std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& prompt) {

@@ -19,6 +19,7 @@ struct Model {
     ModelSpec spec;
     Tokenizer tokenizer;
     Weights weights;
+    std::string chat_template; ///< key tokenizer.chat_template, empty where the file has none
 };
 
 /// Checks and uploads a model. Throws Error.

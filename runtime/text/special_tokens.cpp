@@ -19,14 +19,4 @@ SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, bool with_control) {
     }
 }
 
-SpecialTokens::Match SpecialTokens::find(std::string_view text, std::size_t from) const {
-    if (ids_.size() == 0) return {text.size(), 0, -1};
-    for (std::size_t at = from; at < text.size(); ++at)
-        for (const std::size_t size : sizes_[static_cast<unsigned char>(text[at])]) {
-            if (size > text.size() - at) continue;
-            if (const int32_t* id = ids_.find(text.substr(at, size))) return {at, size, *id};
-        }
-    return {text.size(), 0, -1};
-}
-
 } // namespace kvasir

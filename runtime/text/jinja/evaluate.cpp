@@ -63,6 +63,11 @@ Value Interpreter::evaluate_dict(const Expression& node, Frame& frame) {
 }
 
 Value Interpreter::evaluate_chain(const Expression& node, Frame& frame) {
+    if (node.operators[0] == Operator::join) { // all of them are; in one piece, for long chains
+        Builder out(workspace_);
+        for (const Node& part : node.parts) write_str(out, workspace_, evaluate(*part, frame));
+        return out.value();
+    }
     Value value = evaluate(*node.parts[0], frame);
     for (std::size_t i = 0; i < node.operators.size(); ++i)
         value = compute(workspace_, node.operators[i], value, evaluate(*node.parts[i + 1], frame));

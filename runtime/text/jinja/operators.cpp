@@ -86,13 +86,6 @@ Value power(Workspace& workspace, const Value& a, const Value& b) {
     return whole(workspace, overflow, result);
 }
 
-Value join(Workspace& workspace, const Value& a, const Value& b) {
-    Builder out(workspace);
-    write_str(out, workspace, a);
-    write_str(out, workspace, b);
-    return out.value();
-}
-
 bool contains(Workspace& workspace, const Value& value, const Value& container) {
     switch (container.kind) {
     case Kind::undefined: return false;
@@ -114,7 +107,12 @@ bool contains(Workspace& workspace, const Value& value, const Value& container) 
 } // namespace
 
 Value add(Workspace& workspace, const Value& a, const Value& b) {
-    if (a.is(Kind::text) && b.is(Kind::text)) return join(workspace, a, b);
+    if (a.is(Kind::text) && b.is(Kind::text)) {
+        Builder out(workspace);
+        out.append(*a.text);
+        out.append(*b.text);
+        return out.value();
+    }
     if (a.is(Kind::list) && b.is(Kind::list) && a.list->tuple == b.list->tuple) {
         std::vector<Value> items = items_of(workspace, a);
         const std::vector<Value> more = items_of(workspace, b);
@@ -151,13 +149,12 @@ Value compute(Workspace& workspace, Operator op, const Value& a, const Value& b)
     switch (op) {
     case Operator::add: return add(workspace, a, b);
     case Operator::subtract: return subtract(workspace, a, b);
-    case Operator::join: return join(workspace, a, b);
     case Operator::multiply: return multiply(workspace, a, b);
     case Operator::divide: check_division(workspace, "/", a, b); return Value::of(a.number() / b.number());
     case Operator::floor_divide: return floor_divide(workspace, a, b);
     case Operator::modulo: return modulo(workspace, a, b);
     case Operator::power: return power(workspace, a, b);
-    default: assert(!"an operator that gives a value"); return {};
+    default: assert(!"an arithmetic operator"); return {};
     }
 }
 

@@ -5,7 +5,7 @@
 
 namespace kvasir::jinja {
 
-/// a op b of one of the operators that give a value. Integers have 64 bits; throws Error where one gets
+/// a op b of one of the arithmetic operators. Integers have 64 bits; throws Error where one gets
 /// longer, and for kinds that the operator has no meaning for.
 Value compute(Workspace& workspace, Operator op, const Value& a, const Value& b);
 Value add(Workspace& workspace, const Value& a, const Value& b);

@@ -91,6 +91,10 @@ Answer answer(Session& session, const Tokenizer& tokenizer, const AnswerRequest&
         result.text += piece;
         if (request.show) request.show(piece);
     };
+    const auto is_end = [&](int32_t id) {
+        return tokenizer.is_end(id) ||
+               std::find(request.ends.begin(), request.ends.end(), id) != request.ends.end();
+    };
     // A text that nothing stands before begins without the space of a SentencePiece vocabulary.
     const bool first_text = tokenizer.decode(request.prompt).empty();
 
@@ -116,7 +120,7 @@ Answer answer(Session& session, const Tokenizer& tokenizer, const AnswerRequest&
                 first = Clock::now();
             else
                 ++result.steps;
-            if (!tokenizer.is_end(*id)) {
+            if (!is_end(*id)) {
                 result.ids.push_back(*id);
                 show(text.push(first_text && made == 0 ? tokenizer.decode(std::span(&*id, 1))
                                                        : tokenizer.piece(*id)));

@@ -44,6 +44,7 @@ struct AnswerRequest {
     SamplerOptions sampler;
     std::optional<uint32_t> limit; ///< tokens at most
     std::vector<std::string> stops = {};
+    std::vector<int32_t> ends = {};                    ///< tokens that end it, beside the vocabulary's
     bool trim = false;                                 ///< without the white space it begins with
     std::function<void(const std::string&)> show = {}; ///< each piece of text as it is made
 };

@@ -4,7 +4,6 @@
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
-#include "runtime/text/chat_format.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -33,7 +32,7 @@ std::vector<int32_t> without_stop(const Tokenizer& tokenizer, const Answer& answ
 class Chat {
   public:
     explicit Chat(const ChatOptions& options)
-        : running_(options.model), format_(running_.model.tokenizer), sampler_(options.sampler),
+        : running_(options.model), format_(chat_format(running_.model)), sampler_(options.sampler),
           interactive_(is_terminal(Stream::in)) {}
 
     int run();
@@ -83,7 +82,7 @@ const Chat::Command Chat::commands[] = {
 };
 
 int Chat::run() {
-    notice_template(running_.path);
+    notice_format(format_);
     if (interactive_)
         notice(one_line(running_.path) + " on " + running_.device->info().name + ", context " +
                std::to_string(running_.session.n_ctx()) +
@@ -144,7 +143,9 @@ void Chat::respond() {
                           .sampler = sampler_,
                           .limit = {},
                           .stops = format_.stops(),
+                          .ends = format_.ends(),
                           .trim = true};
+    notice_format(format_);
     const uint32_t n_ctx = running_.session.n_ctx();
     if (request.prompt.size() >= n_ctx) {
         turns_.pop_back();

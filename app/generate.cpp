@@ -4,7 +4,6 @@
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
-#include "runtime/text/chat_format.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -59,10 +58,11 @@ int run(const GenerateOptions& options) {
     } else if (options.raw) {
         request.prompt = encode_raw(tokenizer, prompt);
     } else {
-        notice_template(running.path);
-        const ChatFormat format(tokenizer);
+        ChatFormat format = chat_format(running.model);
         request.prompt = format.encode({{.role = "user", .text = prompt}});
         request.stops = format.stops();
+        request.ends = format.ends();
+        notice_format(format);
         request.trim = true;
     }
     const bool terminal = is_terminal(Stream::out);

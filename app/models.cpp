@@ -3,10 +3,10 @@
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
-#include "runtime/text/chat_format.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 #include <filesystem>
 
 namespace kvasir {
@@ -59,10 +59,14 @@ Running::Running(const ModelOptions& options, uint32_t context)
       model(load(*device, path, options.quantize)),
       session(*device, model, session_options(options, context)) {}
 
-void notice_template(const std::string& path) {
-    if (ChatFormat::has_template(read_model(path).metadata))
-        notice("kvasir: the model has a chat template; this version uses the plain format (User: ... "
-               "Assistant: ...) instead");
+ChatFormat chat_format(const Model& model) {
+    const std::time_t now = std::time(nullptr);
+    const std::tm* local = std::localtime(&now);
+    return ChatFormat(model.tokenizer, model.chat_template, local ? *local : std::tm{});
+}
+
+void notice_format(ChatFormat& format) {
+    for (const std::string& line : format.take_notices()) notice("kvasir: " + one_line(line));
 }
 
 std::vector<int32_t> encode_raw(const Tokenizer& tokenizer, const std::string& prompt) {

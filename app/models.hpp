@@ -4,6 +4,7 @@
 #include "runtime/gpu/device.hpp"
 #include "runtime/model.hpp"
 #include "runtime/session.hpp"
+#include "runtime/text/chat_format.hpp"
 
 #include <string>
 
@@ -23,8 +24,12 @@ struct Running {
     Session session;
 };
 
-/// Says so where the file has a chat template of its own, which the plain format is not.
-void notice_template(const std::string& path);
+/// The format in which a model reads a conversation: its own template's, with today's date; else the plain
+/// one.
+ChatFormat chat_format(const Model& model);
+
+/// Tells what a format has to tell, once.
+void notice_format(ChatFormat& format);
 
 /// The token ids in a file, separated by white space or commas; - reads standard input. Throws Error for one
 /// that is not below n_vocab.

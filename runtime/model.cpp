@@ -21,8 +21,12 @@ Model load_model(Device& device, const ModelFile& file, const Progress& progress
     const ModelSpec spec = read_spec(file);
     check_tensors(file, spec);
     Tokenizer tokenizer(file.metadata);
-    return {file.path, file.format, spec, std::move(tokenizer),
-            load_weights(device, file, spec, progress, quantize)};
+    return {file.path,
+            file.format,
+            spec,
+            std::move(tokenizer),
+            load_weights(device, file, spec, progress, quantize),
+            file.metadata.text("tokenizer.chat_template").value_or("")};
 }
 
 } // namespace kvasir

@@ -20,6 +20,7 @@ struct Model {
     ModelSpec spec;
     Tokenizer tokenizer;
     Weights weights;
+    std::string chat_template; ///< key tokenizer.chat_template, empty where the file has none
 };
 
 /// Reads a model's metadata and where its tensors lie: path is a .gguf file or the folder of a Hugging Face

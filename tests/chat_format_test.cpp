@@ -46,7 +46,7 @@ Ids joined(Ids a, const Ids& b) {
 
 TEST_CASE("the plain format: a line for each turn and the opening of the answer") {
     const Tokenizer tokenizer = byte_tokenizer(false);
-    const ChatFormat format(tokenizer);
+    ChatFormat format(tokenizer);
     CHECK(format.encode({}) == bytes_of("Assistant:"));
     CHECK(format.encode({{"user", "Hi"}}) == bytes_of("User: Hi\nAssistant:"));
     CHECK(format.encode({{"system", "Be kind."}, {"user", "Hi"}, {"assistant", " Hello"}, {"user", ""}}) ==
@@ -71,7 +71,7 @@ TEST_CASE("the plain format: no text becomes a control token") {
 
 TEST_CASE("a longer conversation begins with the ids of the shorter one") {
     const Tokenizer tokenizer = byte_tokenizer(true);
-    const ChatFormat format(tokenizer);
+    ChatFormat format(tokenizer);
     // Line ends merge with line ends, so a text with one at its end would swallow what comes after if they
     // met.
     for (const std::string question : {"Hi", "Hi\n", "", "\n\n", "User:", "<s>"}) {
@@ -95,15 +95,6 @@ TEST_CASE("the stops are what opens a turn") {
     const auto stops = ChatFormat(tokenizer).stops();
     for (const std::string stop : {"\nUser:", "\nSystem:", "\nAssistant:"})
         CHECK(std::count(stops.begin(), stops.end(), stop) == 1);
-}
-
-TEST_CASE("a file with a chat template says so") {
-    kvasir::Metadata metadata;
-    CHECK(!ChatFormat::has_template(metadata));
-    metadata.values["tokenizer.chat_template"] = std::string();
-    CHECK(!ChatFormat::has_template(metadata));
-    metadata.values["tokenizer.chat_template"] = std::string("{{ messages }}");
-    CHECK(ChatFormat::has_template(metadata));
 }
 
 TEST_CASE("real vocabularies read a conversation in parts as they read it whole") {

@@ -1,4 +1,5 @@
-// fuzz_seeds DIR: writes small valid files, DIR/gguf/* and DIR/json/*, for the fuzz targets to start from.
+// fuzz_seeds DIR: writes small valid files, DIR/gguf/*, DIR/json/* and DIR/jinja/*, for the fuzz targets to
+// start from.
 
 #include "tests/random_model.hpp"
 
@@ -60,6 +61,28 @@ void write_texts(const std::filesystem::path& folder) {
     for (int i = 0; const char* text : texts) std::ofstream(folder / std::to_string(i++)) << text;
 }
 
+void write_templates(const std::filesystem::path& folder) {
+    std::filesystem::create_directories(folder);
+    const char* templates[] = {
+        "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('no') }}{% endif %}{{ '[' ~ m.role + '] ' + m['content'] | trim + eos_token }}{% "
+        "endfor %}",
+        "{%- set ns = namespace(n=0, last=messages|length - 1) -%}\n{%- for m in messages[::-1] if m is "
+        "mapping %}\n"
+        "  {%- if loop.first or not tools %}{% set ns.n = ns.n + loop.revindex0 %}{% else %}{% break %}{% "
+        "endif %}\n"
+        "{%- endfor %}{# #}{{ {'a': [1.5, none, (true,)], 'b': ns.n // 2}|tojson(indent=2) }}",
+        "{% macro show(x, y='~') %}<{{ x }}{{ caller(y) if caller }}>{% endmacro %}{{ show('a', y=1) }}"
+        "{% call(z) show(2) %}{{ z }}{% endcall %}{% set t %}b{{ 3 }}{% endset %}{% filter upper %}{{ t }}{% "
+        "endfilter %}",
+        "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join(', ') }}"
+        "{{ 'a b'.split()[0:1] }}{{ messages[0].content.replace('A', '--').strip(' ')[1:-1]|title|indent(2, "
+        "true) }}"
+        "{{ [3, 1]|sort|first }}{{ range(4)|sum }}{{ strftime_now('%d') }}{% generation %}{{ x is defined "
+        "}}{% endgeneration %}"};
+    for (int i = 0; const char* text : templates) std::ofstream(folder / std::to_string(i++)) << text;
+}
+
 } // namespace
 
 } // namespace kvasir
@@ -71,5 +94,6 @@ int main(int argc, char** argv) {
     }
     kvasir::write_models(std::filesystem::path(argv[1]) / "gguf");
     kvasir::write_texts(std::filesystem::path(argv[1]) / "json");
+    kvasir::write_templates(std::filesystem::path(argv[1]) / "jinja");
     return 0;
 }

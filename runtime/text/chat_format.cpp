@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace kvasir {
 
@@ -34,16 +35,56 @@ std::string spaced(const std::string& text) {
 
 } // namespace
 
-ChatFormat::ChatFormat(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
-    for (const Speaker& speaker : speakers) stops_.push_back("\n" + std::string(speaker.name));
+ChatFormat::ChatFormat(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+ChatFormat::ChatFormat(const Tokenizer& tokenizer, std::string_view chat_template, const std::tm& now)
+    : tokenizer_(tokenizer) {
+    if (chat_template.empty()) return;
+    try {
+        template_.emplace(tokenizer, chat_template, now);
+    } catch (const Error& error) {
+        give_up(error.what());
+    }
 }
 
-bool ChatFormat::has_template(const Metadata& metadata) {
-    const auto text = metadata.text("tokenizer.chat_template");
-    return text && !text->empty();
+void ChatFormat::give_up(const std::string& why) {
+    template_.reset();
+    notices_.push_back(why + "; the plain format (User: ... Assistant: ...) is used instead");
 }
 
-std::vector<int32_t> ChatFormat::encode(const std::vector<Turn>& turns) const {
+std::vector<int32_t> ChatFormat::encode(const std::vector<Turn>& turns) {
+    for (const Turn& turn : turns) name_of(turn.role); // throws where it has none
+    if (!template_) return encode_plain(turns);
+    const bool has_system =
+        std::any_of(turns.begin(), turns.end(), [](const Turn& turn) { return turn.role == "system"; });
+    if (has_system && template_->merges_system() && !std::exchange(told_system_, true))
+        notices_.push_back(
+            "the model's chat template takes no system text: it stands before the first message");
+    try {
+        return template_->encode(turns);
+    } catch (const Error& error) {
+        give_up(error.what());
+        return encode_plain(turns);
+    }
+}
+
+std::vector<std::string> ChatFormat::stops() const {
+    if (template_)
+        return template_->stop().empty() ? std::vector<std::string>{} : std::vector{template_->stop()};
+    std::vector<std::string> stops;
+    for (const Speaker& speaker : speakers) stops.push_back("\n" + std::string(speaker.name));
+    return stops;
+}
+
+std::vector<int32_t> ChatFormat::ends() const {
+    return template_ && template_->end() >= 0 ? std::vector{template_->end()} : std::vector<int32_t>{};
+}
+
+std::vector<std::string> ChatFormat::take_notices() {
+    return std::exchange(notices_, {});
+}
+
+std::vector<int32_t> ChatFormat::encode_plain(const std::vector<Turn>& turns) const {
     std::vector<int32_t> ids;
     if (tokenizer_.add_bos()) ids.push_back(tokenizer_.bos());
     bool first = true;

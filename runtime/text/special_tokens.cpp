@@ -73,7 +73,8 @@ SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, bool with_control, bo
     }
 }
 
-SpecialTokens::Match SpecialTokens::find(std::string_view text, std::size_t from) const {
+SpecialTokens::Match SpecialTokens::find(std::string_view text, std::size_t from,
+                                         const std::function<bool(const Match&)>& may) const {
     if (ids_.size() == 0) return {text.size(), 0, -1};
     for (std::size_t at = from; at < text.size(); ++at)
         for (const std::size_t size : sizes_[static_cast<unsigned char>(text[at])]) {
@@ -90,7 +91,8 @@ SpecialTokens::Match SpecialTokens::find(std::string_view text, std::size_t from
                 begin = last_begin(text, begin);
             while (token->rule.rstrip && end < text.size() && is_white(first_character(text.substr(end))))
                 end += next_unit(text.substr(end, 4)).size;
-            return {begin, end - begin, token->id};
+            const Match match{begin, end - begin, token->id};
+            if (!may || may(match)) return match;
         }
     return {text.size(), 0, -1};
 }

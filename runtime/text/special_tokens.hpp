@@ -27,9 +27,11 @@ class SpecialTokens {
 
     bool empty() const { return ids_.size() == 0; }
 
-    /// The leftmost token in text at or after `from`, the longest of those that begin there. `from` is where
-    /// the last match ended: what lies before does not belong to this one.
-    Match find(std::string_view text, std::size_t from) const;
+    /// The leftmost token in text at or after `from`, the longest of those that begin there, among those that
+    /// `may` be (empty: all). `from` is where the last match ended: what lies before does not belong to this
+    /// one.
+    Match find(std::string_view text, std::size_t from,
+               const std::function<bool(const Match&)>& may = {}) const;
 
   private:
     struct Token {

@@ -74,13 +74,20 @@ struct Tokenizer::Impl {
 
     void append(std::string_view text, bool after_break, bool parse_special,
                 std::vector<int32_t>& ids) const {
+        const SpecialTokens& tokens = parse_special ? special : user_defined;
+        append(text, after_break, parse_special, ids, [&](std::size_t at) { return tokens.find(text, at); });
+    }
+
+    /// next(at): the token that is read as it is written, at or after `at`.
+    template <class Next>
+    void append(std::string_view text, bool after_break, bool parse_special, std::vector<int32_t>& ids,
+                const Next& next) const {
         if (text.size() > UINT32_MAX) // positions inside a word are 32 bits
             throw Error("encoding a text", "it has " + std::to_string(text.size()) + " bytes, 4 GiB or more",
                         "parts of it");
         ids.reserve(ids.size() + text.size() / 3);
-        const SpecialTokens& tokens = parse_special ? special : user_defined;
         for (std::size_t at = 0; at < text.size();) {
-            const SpecialTokens::Match match = tokens.find(text, at);
+            const SpecialTokens::Match match = next(at);
             if (match.begin > at)
                 append_normalized(text.substr(at, match.begin - at), after_break, parse_special, ids);
             if (match.size > 0) ids.push_back(match.id);
@@ -161,6 +168,26 @@ std::vector<int32_t> Tokenizer::encode_inside(std::string_view text) const {
     std::vector<int32_t> ids;
     impl_->append(text, false, false, ids);
     return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_around(std::string_view text, std::span<const Range> plain,
+                                              bool inside) const {
+    std::vector<int32_t> ids;
+    const auto may = [&](const SpecialTokens::Match& match) {
+        if (impl_->vocabulary.is(match.id, TokenType::user_defined)) return true;
+        const auto after =
+            std::upper_bound(plain.begin(), plain.end(), match.begin,
+                             [](std::size_t at, const Range& range) { return at < range.end; });
+        return after == plain.end() || after->begin >= match.begin + match.size;
+    };
+    impl_->append(text, !inside, false, ids,
+                  [&](std::size_t at) { return impl_->special.find(text, at, may); });
+    return ids;
+}
+
+int32_t Tokenizer::special_at_front(std::string_view text) const {
+    const SpecialTokens::Match match = impl_->special.find(text, 0);
+    return match.size > 0 && match.begin == 0 ? match.id : -1;
 }
 
 std::string Tokenizer::piece(int32_t id) const {

@@ -36,6 +36,20 @@ class Tokenizer {
     /// Ids of a text that goes on after other ids: no BOS or EOS, no control tokens, and no space before it.
     std::vector<int32_t> encode_inside(std::string_view text) const;
 
+    /// Bytes begin to end - 1 of a text.
+    struct Range {
+        std::size_t begin, end;
+    };
+
+    /// Ids of a text that is in part someone else's: control tokens are read as in encode with parse_special,
+    /// but none that has a byte in one of `plain`, which are in order and apart. inside: the text goes on
+    /// after other ids, as in encode_inside.
+    std::vector<int32_t> encode_around(std::string_view text, std::span<const Range> plain,
+                                       bool inside) const;
+
+    /// The control or user-defined token at the front of a text, -1 where there is none.
+    int32_t special_at_front(std::string_view text) const;
+
     /// The bytes of one token as they stand inside a text; control tokens give "", the unknown token " \u2047
     /// " as in SentencePiece. Throws Error for an id that is none, as do decode and label.
     std::string piece(int32_t id) const;

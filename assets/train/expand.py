@@ -16,6 +16,7 @@ from phrase import bend, fill, names_of, plain_questions, with_words
 SEED = 1
 EACH = 6  # how often a round asks each fact in each language outright
 OFF_SHARE = 0.22  # of the turns that are asked outright
+PAGES = 0.04  # of a round's conversations are prose instead
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
 ORDINARY = ("what", "how", "why", "formula", "pro", "con", "who", "models", "size", "cost", "example", "where")
 DETAILS = ("formula", "who", "models", "example")  # asked of a subject that has none: said so
@@ -106,7 +107,17 @@ class Talker:
 
     def conversations(self):
         while self.waiting:
-            yield self.conversation()
+            yield self.page() if self.rng.random() < PAGES else self.conversation()
+
+    def page(self):
+        """Prose without turns, for writing freely: answers about one or two subjects, one after another."""
+        rng, paragraphs = self.rng, []
+        language = rng.choice(LANGUAGES)
+        while len(paragraphs) < 12:
+            group = rng.choice(list(self.corpus.subjects.values()))
+            if group[0].kind == "fact":
+                paragraphs += [rng.choice(fact.sides[language].answers) for fact in group]
+        return {"page": "\n\n".join(paragraphs)}
 
     def conversation(self):
         rng, turns = self.rng, []

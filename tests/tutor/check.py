@@ -16,18 +16,29 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "assets" / "train"))
 
 from corpus import read_facts  # noqa: E402
-from expand import Corpus, phrasings  # noqa: E402
+from expand import Corpus, Talker, phrasings  # noqa: E402
 from questions import KINDS, read_questions  # noqa: E402
 
 LEAST_DISTANCE = 0.2
+ROUNDS = 4  # of training that are looked at whole, besides every plain phrasing
 
 
 def normal(text):
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
+def asked(corpus, number):
+    """What the users of one round's conversations write, slips of the fingers and all."""
+    for conversation in Talker(corpus, number).conversations():
+        yield from (turn["text"] for turn in conversation.get("turns", []) if turn["role"] == "user")
+
+
 def main():
-    known = sorted({normal(phrasing) for phrasing in phrasings(Corpus())})
+    corpus = Corpus()
+    known = {normal(phrasing) for phrasing in phrasings(corpus)}
+    for number in range(ROUNDS):
+        known |= {normal(text) for text in asked(corpus, number)}
+    known = sorted(known)
     questions = read_questions()
     close = 0
     for question in questions:

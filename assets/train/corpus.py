@@ -117,3 +117,9 @@ def read_words(language, folder=FOLDER):
             kind, _, text = line.partition(": ")
             table[kind] = [word.strip() for word in text.split(" | ")]
     return table
+
+
+def read_synonyms(language, folder=FOLDER):
+    """Groups of words of which one may stand for another."""
+    lines = (folder / f"synonyms.{language}").read_text(encoding="utf-8").splitlines()
+    return [line.split(" | ") for line in lines if line and not line.startswith("#")]

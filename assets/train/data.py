@@ -27,8 +27,7 @@ class TutorData:
     def texts(self):
         """What the tokenizer is trained on: questions and answers of one round."""
         for conversation in Talker(self.corpus, 0, self.recipe.seed).conversations():
-            for turn in conversation["turns"]:
-                yield turn["text"]
+            yield from [conversation["page"]] if "page" in conversation else [turn["text"] for turn in conversation["turns"]]
 
     def use(self, tokenizer):
         self.encoder = ChatEncoder(tokenizer)
@@ -60,7 +59,10 @@ class TutorData:
         self.round, self.batches = number, [pad(group) for group in groups]
 
     def encode(self, conversation):
-        """(ids, targets) of a conversation, cut before the turn that would not fit into the context."""
+        """(ids, targets) of a conversation, cut before the turn that would not fit into the context; of prose all is learned."""
+        if "page" in conversation:
+            ids = self.encoder.plain(conversation["page"])[:self.recipe.shape.n_ctx]
+            return ids[:-1], ids[1:]
         ids, learned = [], []
         for turn in conversation["turns"]:
             more, marks = self.encoder.turn(turn["role"], turn["text"])

@@ -10,12 +10,14 @@ import json
 import random
 import sys
 
-from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_words
-from phrase import bend, fill, names_of, plain_questions, with_words
+from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_synonyms, read_words
+from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 
 SEED = 1
 EACH = 6  # how often a round asks each fact in each language outright
 OFF_SHARE = 0.22  # of the turns that are asked outright
+PAGES = 0.04  # of a round's conversations are prose instead
+VARIED = 0.35  # of the questions about facts have a word said differently
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
 ORDINARY = ("what", "how", "why", "formula", "pro", "con", "who", "models", "size", "cost", "example", "where")
 DETAILS = ("formula", "who", "models", "example")  # asked of a subject that has none: said so
@@ -30,6 +32,7 @@ class Corpus:
         self.by_id = {fact.id: fact for fact in self.facts}
         self.phrasings = {language: read_phrasings(language) for language in LANGUAGES}
         self.words = {language: read_words(language) for language in LANGUAGES}
+        self.synonyms = {language: Synonyms(read_synonyms(language), language) for language in LANGUAGES}
         self.subjects = {}
         for fact in self.facts:
             self.subjects.setdefault(fact.subject, []).append(fact)
@@ -106,7 +109,17 @@ class Talker:
 
     def conversations(self):
         while self.waiting:
-            yield self.conversation()
+            yield self.page() if self.rng.random() < PAGES else self.conversation()
+
+    def page(self):
+        """Prose without turns, for writing freely: answers about one or two subjects, one after another."""
+        rng, paragraphs = self.rng, []
+        language = rng.choice(LANGUAGES)
+        while len(paragraphs) < 12:
+            group = rng.choice(list(self.corpus.subjects.values()))
+            if group[0].kind == "fact":
+                paragraphs += [rng.choice(fact.sides[language].answers) for fact in group]
+        return {"page": "\n\n".join(paragraphs)}
 
     def conversation(self):
         rng, turns = self.rng, []
@@ -138,6 +151,8 @@ class Talker:
 
     def say(self, turns, question, fact, language, wrap=False, answer=None):
         answers = fact.sides[answer or language].answers
+        if fact.kind == "fact" and self.rng.random() < VARIED:
+            question = self.corpus.synonyms[language].vary(self.rng, question)
         turns.append({"role": "user", "text": bend(self.rng, question, language, wrap)})
         turns.append({"role": "assistant", "text": self.rng.choice(answers), "fact": fact.id})
         return fact, answer or language

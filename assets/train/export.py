@@ -54,16 +54,15 @@ def text_hash():
     return digest.hexdigest()
 
 
-def general_keys(recipe, kind, saved, folder):
+def general_keys(recipe, kind, saved):
     """What the model is and how it was made; the general.training keys are ours."""
-    losses = [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
     keys = {"general.architecture": recipe.family, "general.type": "model", "general.name": recipe.title,
             "general.basename": recipe.name, "general.description": recipe.description, "general.author": "Kvasir",
             "general.license": "MIT", "general.file_type": FILE_TYPES[kind],
             "general.languages": ["en", "zh"] if recipe.data == "tutor" else ["en"],
             "general.training.command": f"assets/train/run {recipe.data}", "general.training.seed": recipe.seed,
             "general.training.steps": saved["step"], "general.training.tokens_read": saved["n_read"],
-            "general.training.tokens_learned": saved["n_learned"], "general.training.last_loss": float(losses[-1])}
+            "general.training.tokens_learned": saved["n_learned"]}
     if recipe.data == "tutor":
         keys["general.training.text_sha256"] = text_hash()
     if kind == "q8_0":
@@ -100,7 +99,7 @@ def main():
     saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     if saved["shape"] != recipe.shape.as_dict():
         sys.exit(f"{folder}/checkpoint.pt holds a model of another shape than the recipe's; train it anew")
-    metadata = general_keys(recipe, options.type, saved, folder) | shape_keys(recipe) | tokenizer_keys(recipe, folder / "tokenizer.json")
+    metadata = general_keys(recipe, options.type, saved) | shape_keys(recipe) | tokenizer_keys(recipe, folder / "tokenizer.json")
     out = options.out or ROOT / "assets" / f"{recipe.name}.gguf"
     write_gguf(out, metadata, tensors_of(saved["model"], options.type))
     print(f"{out}: {out.stat().st_size} bytes")

@@ -72,6 +72,29 @@ def with_words(rng, template, words, language):
     return re.sub(r"\{(\w+)\}", draw, template)
 
 
+class Synonyms:
+    """Puts one word for another of its group."""
+
+    def __init__(self, groups, language):
+        self.language = language
+        self.others = {}
+        for group in groups:
+            for word in group:
+                self.others.setdefault(word.lower(), []).extend(other for other in group if other != word)
+        words = "|".join(re.escape(word) for word in sorted(self.others, key=len, reverse=True))
+        self.word = re.compile(rf"\b({words})\b" if language == "en" else f"({words})", re.IGNORECASE)
+
+    def vary(self, rng, text):
+        """The text with one of its words, or two, said differently."""
+        for _ in range(rng.choice((1, 1, 2))):
+            found = list(self.word.finditer(text))
+            if not found:
+                return text
+            match = rng.choice(found)
+            text = text[:match.start()] + rng.choice(self.others[match.group().lower()]) + text[match.end():]
+        return text
+
+
 def misspell(rng, text):
     """One slip of the fingers: two letters swapped, one lost, doubled or hit beside its key."""
     spots = [i for i, c in enumerate(text) if c in string.ascii_letters and i > 0]

@@ -70,6 +70,7 @@ class Run:
         self.model = Transformer(recipe.shape).to(device)
         self.optimizer = make_optimizer(self.model, recipe)
         self.step, self.place, self.n_learned, self.n_read = 0, (0, 0), 0, 0
+        self.losses = []  # since the last line of the log
         self.path = folder / "checkpoint.pt"
         if self.path.exists():
             self.load()
@@ -81,17 +82,18 @@ class Run:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.place = saved["step"], tuple(saved["place"])
-        self.n_learned, self.n_read = saved["n_learned"], saved["n_read"]
+        self.n_learned, self.n_read, self.losses = saved["n_learned"], saved["n_read"], saved["losses"]
 
     def save(self):
         state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "step": self.step, "place": self.place, "n_learned": self.n_learned, "n_read": self.n_read}
+                 "step": self.step, "place": self.place, "n_learned": self.n_learned, "n_read": self.n_read,
+                 "losses": self.losses}
         new = self.path.with_suffix(".new")
         torch.save(state, new)
         os.replace(new, self.path)  # a run that is killed here keeps the checkpoint before
 
     def advance(self, data):
-        """One step; returns its loss."""
+        """One step."""
         recipe = self.recipe
         ids, targets, self.place = data.batch(self.place)
         self.n_read += ids.numel()
@@ -106,24 +108,24 @@ class Run:
             group["lr"] = learning_rate(recipe, self.step)
         self.optimizer.step()
         self.step += 1
-        return loss.item()
+        self.losses.append(loss.item())
 
 
 def train(run, data, stop_after, log):
     """Steps until the recipe's number or the time is reached."""
     begun = saved = time.monotonic()
-    window, read_before = [], run.n_read
+    read_before = run.n_read
     while run.step < run.recipe.n_steps:
-        window.append(run.advance(data))
+        run.advance(data)
         now = time.monotonic()
         if run.step % LOG_EVERY == 0 or run.step == run.recipe.n_steps:
-            line = {"step": run.step, "loss": round(sum(window) / len(window), 5), "round": run.place[0],
+            line = {"step": run.step, "loss": round(sum(run.losses) / len(run.losses), 5), "round": run.place[0],
                     "learning_rate": round(learning_rate(run.recipe, run.step - 1), 7), "learned": run.n_learned,
                     "tokens_per_second": round((run.n_read - read_before) / (now - begun))}
             log.write(json.dumps(line) + "\n")
             log.flush()
             print(" ".join(f"{key} {value}" for key, value in line.items()), flush=True)
-            window = []
+            run.losses = []
         if now - saved > SAVE_EVERY:
             run.save()
             saved = now

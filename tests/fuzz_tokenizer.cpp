@@ -86,11 +86,12 @@ kvasir::Metadata metadata_of(Input& in, bool& byte_complete) {
 }
 
 /// Whether decoding must give the text again, in a vocabulary with a token for each byte: not where the file
-/// gives no types, since BOS may then be one of those tokens, and not for U+2581, which SentencePiece cannot
-/// tell from a space.
+/// gives no types, since BOS may then be one of those tokens, not for U+2581, which SentencePiece cannot
+/// tell from a space, and not for a byte-level vocabulary that puts a space before the text: it stays there.
 bool comes_back(const kvasir::Metadata& metadata, std::string_view text) {
     if (!metadata.integers("tokenizer.ggml.token_type")) return false;
-    return *metadata.text("tokenizer.ggml.model") != "llama" || text.find("▁") == std::string_view::npos;
+    if (*metadata.text("tokenizer.ggml.model") == "llama") return text.find("▁") == std::string_view::npos;
+    return !metadata.flag("tokenizer.ggml.add_space_prefix").value_or(false);
 }
 
 } // namespace

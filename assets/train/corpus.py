@@ -59,17 +59,24 @@ def read_facts(folder=FOLDER):
 
 
 def read_file(path, facts):
+    current = None
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("== "):
             name = line[3:].strip()
             facts.append(Fact(name, name.split(".")[0]))
+            current = facts[-1]
+            continue
+        if line.startswith("+ "):  # more about a fact of an earlier file
+            current = next((fact for fact in facts if fact.id == line[2:].strip()), None)
+            if current is None:
+                raise CorpusError(f"{path.name}:{number}: there is no fact {line[2:].strip()!r}")
             continue
         key, colon, text = line.partition(": ")
-        if not colon or not facts:
+        if not colon or current is None:
             raise CorpusError(f"{path.name}:{number}: not a 'key: text' line of a fact: {line[:60]}")
-        if not add(facts[-1], key, text.strip()):
+        if not add(current, key, text.strip()):
             raise CorpusError(f"{path.name}:{number}: unknown key {key!r}")
 
 

@@ -1,0 +1,7 @@
+#include "ui/panels.hpp"
+
+namespace kvasir::ui {
+
+void draw_inspector(const Snapshot&, Requests&) {}
+
+} // namespace kvasir::ui

@@ -46,12 +46,6 @@ struct Pages {
         table; ///< physical page of each logical one of the sequence; PageTable::unused: released
 };
 
-/// Memory of the device that runs the model.
-struct DeviceMemory {
-    uint64_t budget = 0, usage = 0; ///< as the driver says (VK_EXT_memory_budget); 0: it does not
-    uint64_t heap = 0;              ///< the largest device-local heap
-};
-
 // --- what the inference thread tells the window
 // ---------------------------------------------------------------
 

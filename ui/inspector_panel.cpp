@@ -2,6 +2,6 @@
 
 namespace kvasir::ui {
 
-void draw_inspector(const Snapshot&, Requests&) {}
+void draw_inspector(InspectorPanel&, const Snapshot&, Requests&) {}
 
 } // namespace kvasir::ui

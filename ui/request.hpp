@@ -77,6 +77,9 @@ struct TimeOperations {
 struct ShowToken {
     uint32_t position = 0; ///< in the sequence: the inspector, the map and the chat show it
 };
+struct Hover {
+    std::optional<uint32_t> position; ///< under the mouse; nothing: none
+};
 struct TravelTo {
     std::optional<uint32_t> length; ///< the sequence as it was at this length; nothing: live again
 };
@@ -93,7 +96,7 @@ struct Tell {
 
 using Request =
     std::variant<LoadModel, Answer, Stop, StepToken, Resume, Pause, Watch, Replay, ReadNorms, EditPositions,
-                 ComparePositions, TimeOperations, ShowToken, TravelTo, BranchHere, SaveFile, Tell>;
+                 ComparePositions, TimeOperations, ShowToken, Hover, TravelTo, BranchHere, SaveFile, Tell>;
 using Requests = std::vector<Request>;
 
 } // namespace kvasir::ui

@@ -26,12 +26,12 @@ void share_cell(float share, ImVec4 color) {
     bar(double(share), color, std::isfinite(share) ? text("%.2f %%", double(100 * share)) : "nan");
 }
 
-void candidate_row(size_t rank, const Candidate& candidate, uint32_t position, bool chosen,
-                   Requests& requests) {
+void candidate_row(size_t rank, const Candidate& candidate, const std::string& name, uint32_t position,
+                   bool chosen, Requests& requests) {
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
     ImGui::AlignTextToFramePadding();
-    const std::string label = visible_label(candidate.label, candidate.id);
+    const std::string label = visible_label(name, candidate.id);
     if (chosen)
         ImGui::TextColored(theme().accent, "%s", label.c_str());
     else
@@ -73,7 +73,7 @@ void draw_choice(const SequenceToken& token, uint32_t position, Requests& reques
     for (size_t i = 0; i < choice.candidates.size(); ++i) {
         const bool chosen = choice.candidates[i].id == token.id;
         listed |= chosen;
-        candidate_row(i, choice.candidates[i], position, chosen, requests);
+        candidate_row(i, choice.candidates[i], choice.labels[i], position, chosen, requests);
     }
     ImGui::EndTable();
     if (!listed) note(text(tr("What came is not among the likeliest %zu."), choice.candidates.size()));

@@ -41,6 +41,35 @@ Contents count(const ModelFile& file) {
     return contents;
 }
 
+/// What the file says of the model and of how it was made: general.description, .author, .license,
+/// .languages and whatever lies below general.training., as built-in models have it (assets/train/export.py).
+std::vector<std::pair<std::string, MetaValue>> story(const ModelFile& file) {
+    std::vector<std::pair<std::string, MetaValue>> told;
+    const auto tell = [&](const std::string& key) {
+        if (const auto it = file.metadata.values.find("general." + key); it != file.metadata.values.end())
+            told.emplace_back(key, it->second);
+    };
+    for (const char* key : {"description", "author", "license", "languages"}) tell(key);
+    for (const auto& [key, value] : file.metadata.values)
+        if (key.starts_with("general.training.")) told.emplace_back(key.substr(8), value);
+    return told;
+}
+
+nlohmann::json to_json(const MetaValue& value) {
+    return std::visit([](const auto& each) { return nlohmann::json(each); }, value);
+}
+
+/// Lists without brackets, texts without quotation marks.
+std::string to_words(const MetaValue& value) {
+    const nlohmann::json json = to_json(value);
+    if (json.is_string()) return json.get<std::string>();
+    if (!json.is_array()) return json.dump();
+    std::string text;
+    for (const nlohmann::json& item : json)
+        text += (text.empty() ? "" : ", ") + (item.is_string() ? item.get<std::string>() : item.dump());
+    return text;
+}
+
 nlohmann::json to_json(const ModelFile& file, const ModelSpec& spec, const Contents& contents) {
     nlohmann::json kv;
     for (const auto& [key, name, as] : kv_sharings(spec)) {
@@ -54,8 +83,11 @@ nlohmann::json to_json(const ModelFile& file, const ModelSpec& spec, const Conte
                    {"bytes_at_n_ctx", at_n_ctx},
                    {"attention_parameters_per_layer", as.attention_parameters()}};
     }
+    nlohmann::json told = nlohmann::json::object();
+    for (const auto& [key, value] : story(file)) told[key] = to_json(value);
     return {{"path", file.path},
             {"format", file.format},
+            {"general", told},
             {"family", spec.family},
             {"name", spec.name},
             {"n_layers", spec.n_layers},
@@ -152,6 +184,10 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
         {"vocabulary", number(spec.n_vocab) + " tokens, " +
                            one_line(file.metadata.text("tokenizer.ggml.model").value_or("no tokenizer"))},
     });
+
+    std::vector<std::pair<std::string, std::string>> told;
+    for (const auto& [key, value] : story(file)) told.emplace_back(one_line(key), one_line(to_words(value)));
+    if (!told.empty()) text += "\n" + fields(told);
 
     std::vector<std::vector<std::string>> rows{{"parameters", number(spec.parameters())}};
     for (const auto& [role, n] : contents.parameters) rows.push_back({"  " + role, number(n)});

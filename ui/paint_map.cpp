@@ -20,10 +20,11 @@ float tone(ColorScale scale, float share) {
 /// over four decades, and no logarithm a pixel.
 class LogColors {
   public:
-    explicit LogColors(const MapStyle& style) : table_(0x8000), lowest_(style.difference ? 0x8000 : 0) {
-        table_.resize(0x8000 + lowest_);
+    explicit LogColors(const MapStyle& style) {
+        if (style.scale != ColorScale::log) return;
+        table_.resize(style.difference ? 0x10000 : 0x8000);
         for (uint32_t i = 0; i < table_.size(); ++i)
-            table_[i] = style.color(std::bit_cast<float>(i << 16 | 0x8000), 1);
+            if ((i & 0x7f80) != 0x7f80) table_[i] = style.color(std::bit_cast<float>(i << 16 | 0x8000), 1);
     }
     uint32_t at(float value) const {
         const uint32_t i = std::bit_cast<uint32_t>(value) >> 16;
@@ -32,7 +33,6 @@ class LogColors {
 
   private:
     std::vector<uint32_t> table_;
-    uint32_t lowest_;
 };
 
 /// Whole cells that a pixel stands for, at least one: [first, last).
@@ -60,12 +60,10 @@ class Painter {
     const MapStyle& style_;
     uint32_t level_ = 0;
     uint32_t n_rows_;              ///< that can be painted
-    std::vector<Cells> columns_;   ///< keys of each pixel
-    std::vector<Cells> blocks_;    ///< the same in blocks of the level, from strip_[0] on
-    uint32_t low_ = 0, high_ = 0;  ///< visible blocks
-    std::vector<float> strip_;     ///< values of a row of pixels, a block each
-    std::vector<uint32_t> colors_; ///< of the strip
-    std::vector<uint32_t> log_;
+    std::vector<Cells> columns_;  ///< keys of each pixel
+    std::vector<Cells> blocks_;   ///< the same in blocks of the level, from strip_[0] on
+    uint32_t low_ = 0, high_ = 0; ///< visible blocks
+    std::vector<float> strip_;    ///< values of a row of pixels, a block each
     LogColors log_colors_;
     uint32_t warning_ = ImGui::ColorConvertFloat4ToU32(theme().warning);
 };

@@ -126,7 +126,6 @@ void draw_scrubber(const Snapshot& snapshot, Requests& requests) {
     ImGui::SameLine();
     ImGui::SetNextItemWidth(std::max(ImGui::GetContentRegionAvail().x - em(5), em(5)));
     const std::string where = text(tr("%d of %d"), now, last);
-    // ImGui takes the text for a format: a per cent sign would be read as one
     if (ImGui::SliderInt("##scrubber", &now, 0, std::max(last, 1), where.c_str(),
                          ImGuiSliderFlags_AlwaysClamp))
         travel(stops, now, requests);

@@ -1,6 +1,7 @@
 #include "app/commands.hpp"
 #include "app/models.hpp"
 #include "app/output.hpp"
+#include "runtime/kv_sharing.hpp"
 #include "runtime/model.hpp"
 
 #include <nlohmann/json.hpp>
@@ -40,22 +41,6 @@ Contents count(const ModelFile& file) {
     return contents;
 }
 
-/// The same model with another number of KV heads: its row of the table.
-struct Sharing {
-    std::string key, name; ///< in JSON, in the table
-    ModelSpec spec;
-};
-
-std::vector<Sharing> sharings(const ModelSpec& spec) {
-    auto with = [&](uint32_t n_kv_heads) {
-        ModelSpec other = spec;
-        other.n_kv_heads = n_kv_heads;
-        return other;
-    };
-    if (spec.latent()) return {{"as_is", "as it is", spec}}; // its one KV head stands for all of them
-    return {{"as_is", "as it is", spec}, {"mha", "as MHA", with(spec.n_heads)}, {"mqa", "as MQA", with(1)}};
-}
-
 /// What the file says of the model and of how it was made: general.description, .author, .license,
 /// .languages and whatever lies below general.training., as built-in models have it (assets/train/export.py).
 std::vector<std::pair<std::string, MetaValue>> story(const ModelFile& file) {
@@ -87,7 +72,7 @@ std::string to_words(const MetaValue& value) {
 
 nlohmann::json to_json(const ModelFile& file, const ModelSpec& spec, const Contents& contents) {
     nlohmann::json kv;
-    for (const auto& [key, name, as] : sharings(spec)) {
+    for (const auto& [key, name, as] : kv_sharings(spec)) {
         nlohmann::json per_token, at_n_ctx;
         for (KvType type : kv_types) {
             per_token[kvasir::name(type)] = as.kv_bytes_per_token(type);
@@ -215,7 +200,7 @@ std::string describe(const ModelFile& file, const ModelSpec& spec, const Content
 
     rows = {{"KV bytes a token", "KV heads", "f32", "f16", "q8_0", "f16 at n_ctx",
              "attention parameters a layer"}};
-    for (const auto& [key, name, as] : sharings(spec))
+    for (const auto& [key, name, as] : kv_sharings(spec))
         rows.push_back(
             {name, number(as.n_kv_heads), number(as.kv_bytes_per_token(KvType::f32)),
              number(as.kv_bytes_per_token(KvType::f16)), number(as.kv_bytes_per_token(KvType::q8_0)),

@@ -6,7 +6,8 @@ namespace kvasir {
 
 int run(const WindowOptions& options) {
     if (!options.script.empty())
-        throw Error("playing " + options.script, "this program was built without its window (Dear ImGui 1.92 was not there)",
+        throw Error("playing " + options.script,
+                    "this program was built without its window (Dear ImGui 1.92 was not there)",
                     "building it where that can be had");
     notice("kvasir: this program was built without its window; this is the chat in the terminal");
     return run(ChatOptions{.model = options.model, .sampler = options.sampler});

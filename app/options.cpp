@@ -232,12 +232,21 @@ struct Parser {
         add_chat(app, bare);
         CLI::App& shown = command("window", "The window; without a display the chat in the terminal", window);
         add_chat(shown, window);
-        auto* script = shown.add_option("--script", window.script, "Play a file of actions; needs no display")
-                           ->type_name("FILE");
-        shown.add_option("--shot", window.shot, "Save the script's last picture")->type_name("FILE.png")->needs(script);
-        shown.add_option("--width", window.width, "Of a script's picture")->check(between(320, 8192))->needs(script);
-        shown.add_option("--height", window.height, "Of a script's picture")->check(between(240, 8192))->needs(script);
-        shown.add_option("--scale", window.scale, "Of a script's display: 2 is 200 %")->check(between(0.5, 4))->needs(script);
+        auto* script =
+            shown.add_option("--script", window.script, "Play a file of actions; needs no display")
+                ->type_name("FILE");
+        shown.add_option("--shot", window.shot, "Save the script's last picture")
+            ->type_name("FILE.png")
+            ->needs(script);
+        shown.add_option("--width", window.width, "Of a script's picture")
+            ->check(between(320, 8192))
+            ->needs(script);
+        shown.add_option("--height", window.height, "Of a script's picture")
+            ->check(between(240, 8192))
+            ->needs(script);
+        shown.add_option("--scale", window.scale, "Of a script's display: 2 is 200 %")
+            ->check(between(0.5, 4))
+            ->needs(script);
         add_chat(command("chat", "Chat in the terminal", chat), chat);
         add_generate(command("generate", "Answer one prompt, or continue it with --raw", generate), generate);
         add_score(command("score", "Mean negative log-likelihood and perplexity of a text", score), score);

@@ -84,8 +84,8 @@ struct BenchOptions {
     bool ops = false, json = false;
 };
 
-using Options = std::variant<WindowOptions, ChatOptions, GenerateOptions, ScoreOptions, TokenizeOptions, AttentionOptions,
-                             InspectOptions, DevicesOptions, BenchOptions>;
+using Options = std::variant<WindowOptions, ChatOptions, GenerateOptions, ScoreOptions, TokenizeOptions,
+                             AttentionOptions, InspectOptions, DevicesOptions, BenchOptions>;
 
 /// A command line that runs nothing: help or the version (status 0, for standard output), or a wrong usage
 /// (status 2, one line for standard error).

@@ -31,7 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr int trailing_frames = 3;    ///< after the last change: ImGui lays out in one frame what it draws in the next
+constexpr int trailing_frames =
+    3; ///< after the last change: ImGui lays out in one frame what it draws in the next
 constexpr double slow_interval = 0.1; ///< seconds between frames while a software device generates and draws
 constexpr double script_patience = 600; ///< seconds that a script waits for the model
 
@@ -114,7 +115,8 @@ void write_png(const std::string& path, const ui::Canvas::Image& image) {
 /// Plays a script on a picture of the window; needs no display.
 int play(const WindowOptions& options) {
     std::ifstream file(options.script);
-    if (!file) throw Error("reading the script " + options.script, "there is no such file", "the path of one");
+    if (!file)
+        throw Error("reading the script " + options.script, "there is no such file", "the path of one");
     std::stringstream text;
     text << file.rdbuf();
     ui::Script script = ui::Script::parse(text.str(), options.script);
@@ -168,7 +170,8 @@ int show(const WindowOptions& options) {
     const ui::Settings before = ui::Settings::read(where.settings, ignored);
     const Glfw glfw(before.width, before.height);
     if (!glfw.window)
-        throw Error("opening the window", "this display gives none", "`kvasir chat`, the same in the terminal");
+        throw Error("opening the window", "this display gives none",
+                    "`kvasir chat`, the same in the terminal");
     const Context context;
     ImGui_ImplGlfw_InitForVulkan(glfw.window, true);
     {

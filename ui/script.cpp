@@ -15,7 +15,8 @@ namespace {
 
 constexpr int patience = 30; ///< frames that an item may take to appear
 
-constexpr std::array verbs{"type", "key", "click", "right", "double", "hover", "drag", "scroll", "wait", "open", "shot"};
+constexpr std::array verbs{"type", "key",    "click", "right", "double", "hover",
+                           "drag", "scroll", "wait",  "open",  "shot"};
 
 /// "Ctrl+Shift+N" as keys; nothing where one has no such name.
 std::optional<std::vector<ImGuiKey>> keys_of(const std::string& chord) {
@@ -55,7 +56,8 @@ Script Script::parse(const std::string& text, const std::string& name) {
         if (std::find(verbs.begin(), verbs.end(), one.verb) == verbs.end()) {
             std::string known;
             for (const char* verb : verbs) known += std::string(known.empty() ? "" : ", ") + verb;
-            throw Error(name + ", line " + std::to_string(number), "there is no action " + quoted(one.verb), known);
+            throw Error(name + ", line " + std::to_string(number), "there is no action " + quoted(one.verb),
+                        known);
         }
         script.lines_.push_back(std::move(one));
     }
@@ -63,8 +65,8 @@ Script Script::parse(const std::string& text, const std::string& name) {
 }
 
 void Script::fail(const Line& line, const std::string& why) const {
-    throw Error(name_ + ", line " + std::to_string(line.number) + " (" + line.verb + " " + line.rest + ")", why,
-                "another order of lines, or a wait before this one");
+    throw Error(name_ + ", line " + std::to_string(line.number) + " (" + line.verb + " " + line.rest + ")",
+                why, "another order of lines, or a wait before this one");
 }
 
 bool Script::wait_is_over(const Line& line, const Ui& ui) const {
@@ -134,7 +136,8 @@ void Script::act(const Line& line, Ui& ui, const std::function<void(const std::s
     auto press = [](int button, bool down) { ImGui::GetIO().AddMouseButtonEvent(button, down); };
     move(at);
     const int button = line.verb == "right" ? 1 : 0;
-    if (line.verb == "scroll") frames_.push_back([x] { ImGui::GetIO().AddMouseWheelEvent(0, static_cast<float>(x)); });
+    if (line.verb == "scroll")
+        frames_.push_back([x] { ImGui::GetIO().AddMouseWheelEvent(0, static_cast<float>(x)); });
     if (line.verb == "click" || line.verb == "right" || line.verb == "double")
         for (int i = 0; i < (line.verb == "double" ? 2 : 1); ++i) {
             frames_.push_back([=] { press(button, true); });
@@ -143,7 +146,9 @@ void Script::act(const Line& line, Ui& ui, const std::function<void(const std::s
     if (line.verb == "drag") {
         frames_.push_back([=] { press(0, true); });
         for (int i = 1; i <= 4; ++i)
-            frames_.push_back([=] { move({at.x + float(x) * float(i) / 4, at.y + float(y) * float(i) / 4}); });
+            frames_.push_back([=] {
+                move({at.x + float(x) * float(i) / 4, at.y + float(y) * float(i) / 4});
+            });
         frames_.push_back([=] { press(0, false); });
     }
 }
@@ -166,7 +171,8 @@ bool Script::advance(Ui& ui, const std::function<void(const std::string&)>& shot
         if (!waiting_) lines_.pop_front(), still_ = 1;
         return true;
     }
-    const bool needs_item = line.verb == "click" || line.verb == "right" || line.verb == "double" || line.verb == "hover";
+    const bool needs_item =
+        line.verb == "click" || line.verb == "right" || line.verb == "double" || line.verb == "hover";
     if (needs_item && !find_mark(line.rest) && still_ < patience) {
         still_ = std::max(still_, 3) + 1;
         return true;

@@ -29,8 +29,8 @@ class Script {
     /// Throws Error for a line that is none of these.
     static Script parse(const std::string& text, const std::string& name);
 
-    /// Gives this frame's input to ImGui, before ImGui::NewFrame. shot: saves the picture drawn last. False when all is
-    /// done. Throws Error.
+    /// Gives this frame's input to ImGui, before ImGui::NewFrame. shot: saves the picture drawn last. False
+    /// when all is done. Throws Error.
     bool advance(Ui& ui, const std::function<void(const std::string& file)>& shot);
 
     bool waiting() const { return waiting_; } ///< for the model: nothing needs drawing meanwhile

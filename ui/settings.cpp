@@ -89,7 +89,9 @@ std::string Settings::write(const std::filesystem::path& path) const {
               {"token_colors", token_colors},
               {"chat_share", chat_share},
               {"side_share", side_share},
-              {"conversation", conversation}, {"width", width}, {"height", height}};
+              {"conversation", conversation},
+              {"width", width},
+              {"height", height}};
     for (const auto& [preset, options] : presets) json["presets"][preset] = to_json(options);
     std::error_code error;
     std::filesystem::create_directories(path.parent_path(), error);

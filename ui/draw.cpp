@@ -40,6 +40,12 @@ void note(const std::string& words) {
     note(words, theme().muted);
 }
 
+void label(const char* words) {
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextUnformatted(words);
+    ImGui::SameLine(em(6));
+}
+
 uint32_t packed(ImVec4 color, float alpha) {
     color.w *= alpha;
     return ImGui::ColorConvertFloat4ToU32(color);

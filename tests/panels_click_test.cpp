@@ -79,8 +79,6 @@ TEST_CASE("kv: the strips tell the position under the mouse") {
     }
     s.hovered = asked<Hover>(requests).back().position;
     requests.clear();
-    ui.frame(draw);
-    CHECK(asked<Hover>(requests).empty()); // told already
     ImGui::GetIO().AddMousePosEvent(-1, -1);
     ui.frame(draw);
     ui.frame(draw);

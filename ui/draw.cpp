@@ -73,9 +73,10 @@ void bar(double share, ImVec4 color, const std::string& words) {
 }
 
 void tell_hover(std::optional<uint32_t> position, const Snapshot& snapshot, Requests& requests) {
-    if (position == snapshot.hovered) return;
-    if (!position && !ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows)) return; // another panel's say
-    requests.push_back(Hover{position});
+    if (position)
+        requests.push_back(Hover{position});
+    else if (snapshot.hovered && ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows))
+        requests.push_back(Hover{}); // left of it; over another panel it is that one's to say
 }
 
 void repaint(Painted& painted, int width, int height, std::vector<double> key,

@@ -333,7 +333,7 @@ TEST_CASE("alibi: hovering a cell of the three maps names its key") {
     REQUIRE(!hovers.empty());
     REQUIRE(hovers.back().position.has_value());
     CHECK(*hovers.back().position < 200);
-    CHECK(*hovers.back().position >= 200 - 48);
+    CHECK(*hovers.back().position >= 200 - 64);
     panels.requests.clear();
     panels.snapshot.hovered = hovers.back().position;
     point_at(ui, "alibi fan", 0.99f, 0.99f, draw);

@@ -248,7 +248,7 @@ std::optional<uint32_t> draw_scores(uint32_t layer, uint32_t head, float slope, 
     const float third = std::max((width - 2 * maps.gap) / 3, em(3));
     maps.cell = std::max(2.0f, std::floor(third / 48));
     const ScoreParts parts =
-        last_parts(*map, snapshot.shown(), slope, static_cast<uint32_t>(third / maps.cell));
+        last_parts(*map, snapshot.shown(), slope, std::min(static_cast<uint32_t>(third / maps.cell), 64u));
     if (parts.n < 16) maps.cell = std::floor(third / 16); // the first few tokens as cells that can be hit
     maps.side = static_cast<float>(parts.n) * maps.cell;
     const char* titles[] = {tr("score"), tr("content"), tr("bias")};

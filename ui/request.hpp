@@ -51,6 +51,9 @@ struct Pause {};
 struct Watch {
     std::optional<uint32_t> layer;
     bool survey = false;
+    uint32_t head = 0; ///< of the layer, which is looked at: AttentionView::focus
+
+    bool operator==(const Watch&) const = default;
 };
 /// Computes the sequence again, for the rows of a layer that was not watched when it was made.
 struct Replay {};
@@ -77,6 +80,10 @@ struct TimeOperations {
 struct ShowToken {
     uint32_t position = 0; ///< in the sequence: the inspector, the map and the chat show it
 };
+/// The mouse is over this position in a panel, in this frame; without one it is over none.
+struct Hover {
+    uint32_t position = 0;
+};
 struct TravelTo {
     std::optional<uint32_t> length; ///< the sequence as it was at this length; nothing: live again
 };
@@ -93,7 +100,7 @@ struct Tell {
 
 using Request =
     std::variant<LoadModel, Answer, Stop, StepToken, Resume, Pause, Watch, Replay, ReadNorms, EditPositions,
-                 ComparePositions, TimeOperations, ShowToken, TravelTo, BranchHere, SaveFile, Tell>;
+                 ComparePositions, TimeOperations, ShowToken, Hover, TravelTo, BranchHere, SaveFile, Tell>;
 using Requests = std::vector<Request>;
 
 } // namespace kvasir::ui

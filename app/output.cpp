@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -69,14 +68,6 @@ std::string to_text(const nlohmann::json& json) {
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-double shortest(float value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    double result = 0;
-    std::from_chars(digits, end, result);
-    return result;
-}
-
 std::string harmless(std::string_view text) {
     std::string out;
     for (char c : text) {
@@ -99,19 +90,6 @@ std::string one_line(std::string_view text) {
             out += c;
     }
     return harmless(out);
-}
-
-std::string mebibytes(uint64_t bytes) {
-    if (bytes < 1024) return std::to_string(bytes) + " B";
-    if (bytes < 1024 * 1024) return fixed(static_cast<double>(bytes) / 1024, 1) + " KiB";
-    if (bytes < 1024 * 1024 * 1024) return fixed(static_cast<double>(bytes) / (1024 * 1024), 1) + " MiB";
-    return fixed(static_cast<double>(bytes) / (1024.0 * 1024 * 1024), 2) + " GiB";
-}
-
-std::string fixed(double value, int digits) {
-    char text[64];
-    std::snprintf(text, sizeof text, "%.*f", digits, value);
-    return text;
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "runtime/numbers.hpp"
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
@@ -27,21 +29,12 @@ void show_progress(std::string_view line);
 /// As one line of indented JSON text with a line end; bytes that are not UTF-8 become U+FFFD.
 std::string to_text(const nlohmann::json& json);
 
-/// `value` as the double with the fewest digits that is the same float: JSON without noise digits.
-double shortest(float value);
-
 /// Text from a file for a terminal: control characters (escape sequences) but line ends and tabs become
 /// U+FFFD.
 std::string harmless(std::string_view text);
 
 /// As harmless, on one line: line ends and tabs are written as \n, \r and \t.
 std::string one_line(std::string_view text);
-
-/// Bytes as "12.3 MiB".
-std::string mebibytes(uint64_t bytes);
-
-/// A number with `digits` after the point.
-std::string fixed(double value, int digits);
 
 /// Rows of cells in aligned columns, two spaces apart; cells that begin with a digit to the right, others to
 /// the left.

@@ -59,6 +59,15 @@ foreach(file IN LISTS gpu_tests_files)
     endforeach()
 endforeach()
 
+# The tutor and its held-out questions. The script needs Python alone; without it there is no such test.
+find_program(KVASIR_PYTHON python3)
+if(KVASIR_PYTHON AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE)
+    add_test(NAME ${build}.lavapipe.tutor
+             COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tutor/score.py --kvasir $<TARGET_FILE:kvasir_app>)
+    set_tests_properties(${build}.lavapipe.tutor PROPERTIES LABELS lavapipe ENVIRONMENT
+        "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache;VK_DRIVER_FILES=${KVASIR_LAVAPIPE_ICD};VK_ICD_FILENAMES=${KVASIR_LAVAPIPE_ICD}")
+endif()
+
 if(KVASIR_WINDOW)
     add_executable(kvasir_ui_tests ${ui_tests_files})
     target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui kvasir_warnings doctest::doctest)

@@ -110,6 +110,9 @@ std::vector<Family> llama_families() {
         {"YaRN", scaled(RopeScaling::yarn, 8)},
         {"LLaMA 3", small("llama", factors)},
         {"Refact, 7 heads", small("refact", [](M m) { m.n_heads = 7, m.n_kv_heads = 1; })},
+        {"LLaMA with learned positions, GQA, tied",
+         small("llama-learned",
+               [](M m) { m.n_heads = 6, m.n_kv_heads = 2, m.learned_positions = m.tied = true; })},
         {"Phi-3, factors beyond the original length",
          small("phi3",
                [=](M m) {

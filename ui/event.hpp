@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/candidates.hpp"
 #include "runtime/gpu/device.hpp"
 #include "runtime/model_spec.hpp"
 #include "runtime/page_table.hpp"
@@ -15,22 +16,13 @@
 
 namespace kvasir::ui {
 
-/// A token that could have come at a place, and what became of it.
-struct Candidate {
-    enum class Fate : uint8_t { kept, top_k, top_p, min_p }; ///< kept, or the sampler's stage that removed it
-    int32_t id = 0;
-    float p = 0;       ///< softmax of the logits, before the sampler
-    float p_final = 0; ///< what the sampler drew from; 0 where removed
-    Fate fate = Fate::kept;
-    std::string label;
-};
-
 /// A generated token and what it was chosen from.
 struct TokenChoice {
     int32_t id = 0;
     float p = 1;                       ///< softmax of the logits, before the sampler
     float entropy = 0;                 ///< of the same, in nats
     std::vector<Candidate> candidates; ///< the likeliest, in order
+    std::vector<std::string> labels;   ///< of each candidate
 };
 
 /// A model as it runs.
@@ -52,12 +44,6 @@ struct Pages {
     PageTable::Statistics statistics;
     std::vector<uint32_t>
         table; ///< physical page of each logical one of the sequence; PageTable::unused: released
-};
-
-/// Memory of the device that runs the model.
-struct DeviceMemory {
-    uint64_t budget = 0, usage = 0; ///< as the driver says (VK_EXT_memory_budget); 0: it does not
-    uint64_t heap = 0;              ///< the largest device-local heap
 };
 
 // --- what the inference thread tells the window

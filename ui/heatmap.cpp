@@ -81,13 +81,13 @@ void steer(Frame& f, MapView& view, uint32_t n, bool focused) {
 } // namespace
 
 void Heatmap::paint(const HeatmapInput& input, const MapPart& part, int width, int height) {
-    const Painted now{input.map,         input.map ? input.map->version() : 0,
+    const Shown now{input.map,         input.map ? input.map->version() : 0,
                       part,              width,
                       height,            input.style.scale,
                       input.style.colors, input.style.most,
                       theme().dark};
-    if (now == painted_) return;
-    painted_ = now;
+    if (now == shown_) return;
+    shown_ = now;
     static const HeadMap nothing;
     paint_map(picture_.pixels(width, height), width, height, input.map ? *input.map : nothing, part, input.style);
     picture_.changed();

@@ -49,7 +49,7 @@ class Heatmap {
     HeatmapOutput draw(const char* name, ImVec2 size, MapView& view, const HeatmapInput& input);
 
   private:
-    struct Painted { ///< what the picture shows
+    struct Shown { ///< what the picture shows
         const HeadMap* map = nullptr;
         uint64_t version = 0;
         MapPart part;
@@ -58,13 +58,13 @@ class Heatmap {
         const ColorMap* colors = nullptr;
         float most = 0;
         bool dark = true;
-        bool operator==(const Painted&) const = default;
+        bool operator==(const Shown&) const = default;
     };
 
     void paint(const HeatmapInput& input, const MapPart& part, int width, int height);
 
     Picture picture_;
-    Painted painted_;
+    Shown shown_;
     float dragged_ = 0;
 };
 

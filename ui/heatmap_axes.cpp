@@ -1,16 +1,12 @@
 #include "ui/heatmap_axes.hpp"
 
-#include "ui/token_text.hpp"
+#include "ui/draw.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 namespace kvasir::ui {
 namespace {
-
-uint32_t packed(const ImVec4& color, float alpha = 1) {
-    return ImGui::ColorConvertFloat4ToU32({color.x, color.y, color.z, color.w * alpha});
-}
 
 uint32_t text_color(bool strong) {
     return packed(strong ? ImGui::GetStyleColorVec4(ImGuiCol_Text) : theme().muted);
@@ -55,43 +51,42 @@ template <class F> void each(double first, double room, double cell, uint32_t n,
 } // namespace
 
 ImVec2 axes_margin() {
-    const float em = ImGui::GetFontSize();
-    return {em * 5.5f, em * 4};
+    return {em(5.5f), em(4)};
 }
 
 void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::string(uint32_t)>& label,
                const std::optional<MapCell>& hovered) {
-    const float em = ImGui::GetFontSize(), gap = em * 0.3f;
+    const float line = em(1), gap = em(0.3f);
     const ImVec2 margin = axes_margin();
     // Half a cell before the corner, so that a cell that is cut by the edge keeps its text.
-    if (f.cell >= em && label) {
+    if (f.cell >= line && label) {
         list.PushClipRect({f.corner.x - margin.x, f.corner.y}, {f.corner.x, f.corner.y + f.size.y}, true);
         each(std::floor(f.y), f.size.y + f.cell, f.cell, f.n, 1, [&](uint32_t i) {
-            const std::string text = cut(token_text(label(i)), margin.x - 2 * gap);
+            const std::string text = cut(label(i), margin.x - 2 * gap);
             const ImVec2 at{f.corner.x - gap - ImGui::CalcTextSize(text.c_str()).x,
-                            f.at_query(i + 0.5) - em / 2};
+                            f.at_query(i + 0.5) - line / 2};
             list.AddText(at, text_color(hovered && hovered->query == i), text.c_str());
         });
         list.PopClipRect();
         const float bottom = f.corner.y + f.size.y;
         list.PushClipRect({f.corner.x, bottom}, {f.corner.x + f.size.x, bottom + margin.y}, true);
         each(std::floor(f.x), f.size.x + f.cell, f.cell, f.n, 1, [&](uint32_t i) {
-            const std::string text = cut(token_text(label(i)), margin.y - 2 * gap);
-            add_rotated(list, {f.at_key(i + 0.5) - em / 2, bottom + gap},
+            const std::string text = cut(label(i), margin.y - 2 * gap);
+            add_rotated(list, {f.at_key(i + 0.5) - line / 2, bottom + gap},
                         text_color(hovered && hovered->key == i), text);
         });
         list.PopClipRect();
         return;
     }
     const uint32_t grid = theme().grid;
-    each(f.y, f.size.y, f.cell, f.n, step_of(f.cell, em * 2), [&](uint32_t i) {
+    each(f.y, f.size.y, f.cell, f.n, step_of(f.cell, em(2)), [&](uint32_t i) {
         const std::string text = std::to_string(i);
         const float y = f.at_query(i + 0.5);
         list.AddLine({f.corner.x - gap, y}, {f.corner.x, y}, grid);
-        list.AddText({f.corner.x - 2 * gap - ImGui::CalcTextSize(text.c_str()).x, y - em / 2},
+        list.AddText({f.corner.x - 2 * gap - ImGui::CalcTextSize(text.c_str()).x, y - line / 2},
                      text_color(false), text.c_str());
     });
-    each(f.x, f.size.x, f.cell, f.n, step_of(f.cell, em * 5), [&](uint32_t i) {
+    each(f.x, f.size.x, f.cell, f.n, step_of(f.cell, em(5)), [&](uint32_t i) {
         const float x = f.at_key(i + 0.5), y = f.corner.y + f.size.y;
         list.AddLine({x, y}, {x, y + gap}, grid);
         list.AddText({x, y + gap}, text_color(false), std::to_string(i).c_str());

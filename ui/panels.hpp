@@ -6,12 +6,20 @@
 #include <imgui.h>
 
 #include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace kvasir::ui {
+
+/// A picture that is painted again only when what it shows has changed.
+struct Painted {
+    std::shared_ptr<Picture> picture;
+    std::vector<double> key; ///< what it was painted from
+};
 
 enum class HeadOrder { position, entropy, sink, distance, previous, induction };
 enum class Average { none, group, layer };
@@ -39,19 +47,41 @@ struct AttentionPanel {
 };
 
 struct AlibiPanel {
-    PositionEdit edit;
-    std::optional<uint32_t> head;
+    PositionEdit edit;            ///< as asked for last
+    PositionEdit rotation;        ///< RoPE as set in the panel, before it is asked for
+    std::optional<uint32_t> head; ///< chosen here; nothing: the map's
     double scale_all = 1;
+    std::string model;              ///< whose edit this is
+    PositionEdit seen;              ///< the model's, as last taken over
+    uint32_t map_head = UINT32_MAX; ///< the map's, as last seen
+    Painted turns;
 };
 
 struct KvPanel {
     uint32_t layer = 0;
     KvType type = KvType::f16; ///< asked about
-    int n_ctx = 0;
+    int n_ctx = 0;             ///< 0: as it runs
+    std::string model;         ///< whose type and n_ctx these are
+    struct Asked {
+        uint32_t layer = 0, length = 0;
+        uint64_t answer = 0;
+    };
+    std::optional<Asked> asked; ///< norms
+    Painted pages, keys, values, reads;
 };
 
 struct DevicePanel {
     bool by_layer = true;
+};
+
+/// Where the sequence's tokens stand, so that a long one is laid out once and drawn in part.
+struct InspectorPanel {
+    std::string model;
+    float width = 0, font_size = 0;
+    std::vector<int32_t> ids;      ///< laid out so far
+    std::vector<uint32_t> lines;   ///< the first token of each line
+    float line_end = 0;            ///< where the last line ends
+    std::optional<uint32_t> shown; ///< token that was scrolled to last
 };
 
 /// Each draws the inside of its window and adds what the user asks for. A panel without anything to show says
@@ -62,6 +92,6 @@ void draw_alibi(AlibiPanel& state, const AttentionPanel& attention, const Snapsh
 void draw_kv(KvPanel& state, const Snapshot& snapshot, Requests& requests);
 void draw_device(DevicePanel& state, const Snapshot& snapshot, Requests& requests);
 /// The sequence as tokens, the selected one's candidates, and the scrubber.
-void draw_inspector(const Snapshot& snapshot, Requests& requests);
+void draw_inspector(InspectorPanel& state, const Snapshot& snapshot, Requests& requests);
 
 } // namespace kvasir::ui

@@ -26,12 +26,12 @@ void share_cell(float share, ImVec4 color) {
     bar(double(share), color, std::isfinite(share) ? text("%.2f %%", double(100 * share)) : "nan");
 }
 
-void candidate_row(size_t rank, const Candidate& candidate, uint32_t position, bool chosen,
-                   Requests& requests) {
+void candidate_row(size_t rank, const Candidate& candidate, const std::string& name, uint32_t position,
+                   bool chosen, Requests& requests) {
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
     ImGui::AlignTextToFramePadding();
-    const std::string label = visible_label(candidate.label, candidate.id);
+    const std::string label = visible_label(name, candidate.id);
     if (chosen)
         ImGui::TextColored(theme().accent, "%s", label.c_str());
     else
@@ -73,7 +73,7 @@ void draw_choice(const SequenceToken& token, uint32_t position, Requests& reques
     for (size_t i = 0; i < choice.candidates.size(); ++i) {
         const bool chosen = choice.candidates[i].id == token.id;
         listed |= chosen;
-        candidate_row(i, choice.candidates[i], position, chosen, requests);
+        candidate_row(i, choice.candidates[i], choice.labels[i], position, chosen, requests);
     }
     ImGui::EndTable();
     if (!listed) note(text(tr("What came is not among the likeliest %zu."), choice.candidates.size()));
@@ -126,7 +126,6 @@ void draw_scrubber(const Snapshot& snapshot, Requests& requests) {
     ImGui::SameLine();
     ImGui::SetNextItemWidth(std::max(ImGui::GetContentRegionAvail().x - em(5), em(5)));
     const std::string where = text(tr("%d of %d"), now, last);
-    // ImGui takes the text for a format: a per cent sign would be read as one
     if (ImGui::SliderInt("##scrubber", &now, 0, std::max(last, 1), where.c_str(),
                          ImGuiSliderFlags_AlwaysClamp))
         travel(stops, now, requests);

@@ -1,6 +1,10 @@
 #include "runtime/architectures.hpp"
 #include "runtime/error.hpp"
 #include "runtime/family_keys.hpp"
+#include "runtime/file/json.hpp"
+#include "runtime/spec_json.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -210,8 +214,14 @@ std::string shape_text(const std::vector<uint64_t>& shape) {
 
 ModelSpec read_spec(const ModelFile& file) {
     check_kind(file); // first, because the later parts of a split model do not even name their family
+    if (const auto stated = file.metadata.text(stated_spec_key)) {
+        ModelSpec spec = spec_from_json(parse_json(*stated, file.path));
+        spec.name = file.metadata.text("general.name").value_or("");
+        return spec;
+    }
     const std::string family = file.metadata.need_text("general.architecture");
-    if (family == stated_family) refuse_shape(file, "a GGUF file names no family", "the family's name");
+    if (family == stated_family)
+        refuse_shape(file, "its family is spec, and it states no shape", "the family's name");
     const Architecture row = architecture_of(file, family);
     const FamilyKeys keys(file, family);
     keys.check_all_known();

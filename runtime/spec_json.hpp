@@ -14,6 +14,9 @@ namespace kvasir {
 /// or out of range, or a contradiction.
 ModelSpec spec_from_json(const nlohmann::json& json);
 
+/// The metadata key of a model file whose shape is such an object, as text.
+constexpr const char* stated_spec_key = "spec.json";
+
 /// The same object, with all fields.
 nlohmann::json spec_to_json(const ModelSpec& spec);
 

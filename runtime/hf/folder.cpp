@@ -123,7 +123,7 @@ ModelFile read_spec_folder(const std::string& path) {
     file.path = path;
     const std::string spec_path = (folder / "spec.json").string();
     const nlohmann::json stated = read_json(spec_path);
-    const ModelSpec spec = spec_from_json(stated);
+    const ModelSpec spec = spec_from_json(stated, spec_path);
     auto& values = file.metadata.values;
     values["general.architecture"] = spec.family;
     values["general.name"] = name_of(folder);

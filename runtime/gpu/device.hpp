@@ -2,6 +2,7 @@
 
 #include "runtime/gpu/handles.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -76,6 +77,9 @@ class Device {
     /// Bytes a second that a buffer copy of 64 MiB reads and writes, the best of several; measured once.
     double copy_bandwidth();
 
+    /// Bytes of the buffers that there are now.
+    uint64_t allocated() const { return allocated_; }
+
     /// What the validation layer said; empty is clean.
     std::vector<std::string> validation_messages() const;
 
@@ -91,6 +95,8 @@ class Device {
     uint32_t queue_family() const { return family_; }
 
   private:
+    friend class Buffer; // which counts its bytes
+
     void create_logical_device();
     void load_pipeline_cache();
 
@@ -110,6 +116,7 @@ class Device {
     uint64_t submitted_ = 0;
     bool lost_ = false;
     double copy_bandwidth_ = 0;
+    std::atomic<uint64_t> allocated_ = 0;
     std::mutex submit_mutex_; ///< a VkQueue must be externally synchronised
     std::map<std::pair<std::string, std::vector<uint32_t>>, std::unique_ptr<Pipeline>> pipelines_;
     std::mutex pipelines_mutex_;

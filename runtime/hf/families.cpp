@@ -1,5 +1,6 @@
 #include "runtime/hf/families.hpp"
 
+#include "runtime/architectures.hpp"
 #include "runtime/error.hpp"
 
 #include <cmath>
@@ -408,7 +409,9 @@ const Family& hf_family(const Config& config, const std::string& model_type) {
         if (row.model_type == model_type) return row;
         names += (names.empty() ? "" : ", ") + std::string(row.model_type);
     }
-    config.refuse("its model_type is " + kvasir::quoted(model_type) + ", which is not supported",
+    const std::string kind = other_kind(model_type);
+    config.refuse("its model_type is " + kvasir::quoted(model_type) + ", which is " +
+                      (kind.empty() ? "not supported" : kind),
                   "a model of one of " + names);
 }
 

@@ -2,6 +2,7 @@
 #include "app/models.hpp"
 #include "app/output.hpp"
 #include "runtime/error.hpp"
+#include "runtime/kv_sharing.hpp"
 #include "runtime/model.hpp"
 #include "runtime/needs.hpp"
 
@@ -43,20 +44,33 @@ Contents count(const ModelFile& file) {
     return contents;
 }
 
-/// The same model with another number of KV heads: its row of the table.
-struct Sharing {
-    std::string key, name; ///< in JSON, in the table
-    ModelSpec spec;
-};
-
-std::vector<Sharing> sharings(const ModelSpec& spec) {
-    auto with = [&](uint32_t n_kv_heads) {
-        ModelSpec other = spec;
-        other.n_kv_heads = n_kv_heads;
-        return other;
+/// What the file says of the model and of how it was made: general.description, .author, .license,
+/// .languages and whatever lies below general.training., as built-in models have it (assets/train/export.py).
+std::vector<std::pair<std::string, MetaValue>> story(const ModelFile& file) {
+    std::vector<std::pair<std::string, MetaValue>> told;
+    const auto tell = [&](const std::string& key) {
+        if (const auto it = file.metadata.values.find("general." + key); it != file.metadata.values.end())
+            told.emplace_back(key, it->second);
     };
-    if (spec.latent()) return {{"as_is", "as it is", spec}}; // its one KV head stands for all of them
-    return {{"as_is", "as it is", spec}, {"mha", "as MHA", with(spec.n_heads)}, {"mqa", "as MQA", with(1)}};
+    for (const char* key : {"description", "author", "license", "languages"}) tell(key);
+    for (const auto& [key, value] : file.metadata.values)
+        if (key.starts_with("general.training.")) told.emplace_back(key.substr(8), value);
+    return told;
+}
+
+nlohmann::json to_json(const MetaValue& value) {
+    return std::visit([](const auto& each) { return nlohmann::json(each); }, value);
+}
+
+/// Lists without brackets, texts without quotation marks.
+std::string to_words(const MetaValue& value) {
+    const nlohmann::json json = to_json(value);
+    if (json.is_string()) return json.get<std::string>();
+    if (!json.is_array()) return json.dump();
+    std::string text;
+    for (const nlohmann::json& item : json)
+        text += (text.empty() ? "" : ", ") + (item.is_string() ? item.get<std::string>() : item.dump());
+    return text;
 }
 
 /// The contexts that needs are told for: what a session takes unasked, and the trained length.
@@ -119,7 +133,7 @@ Findings::Findings(const ModelFile& file_) : file(file_), contents(count(file_))
 
 nlohmann::json kv_to_json(const ModelSpec& spec) {
     nlohmann::json kv;
-    for (const auto& [key, name, as] : sharings(spec)) {
+    for (const auto& [key, name, as] : kv_sharings(spec)) {
         nlohmann::json per_token, at_n_ctx;
         for (KvType type : kv_types) {
             per_token[kvasir::name(type)] = as.kv_bytes_per_token(type);
@@ -147,8 +161,11 @@ nlohmann::json needs_to_json(const Findings& found) {
 }
 
 nlohmann::json to_json(const Findings& found) {
+    nlohmann::json told = nlohmann::json::object();
+    for (const auto& [key, value] : story(found.file)) told[key] = to_json(value);
     nlohmann::json json{{"path", found.file.path},
                         {"format", found.file.format},
+                        {"general", told},
                         {"family", found.text("general.architecture")},
                         {"name", found.text("general.name")},
                         {"tokenizer", found.text("tokenizer.ggml.model")},
@@ -278,6 +295,7 @@ std::string describe_refused(const Findings& found) {
     const auto known = [&](const char* key) { return one_line(found.text(key)); };
     std::string text = fields({{"file", one_line(found.file.path)},
                                {"format", found.file.format},
+                               {"general", told},
                                {"family", known("general.architecture")},
                                {"name", known("general.name")},
                                {"tokenizer", known("tokenizer.ggml.model")},
@@ -311,6 +329,10 @@ std::string describe(const Findings& found) {
         {"runs", "yes"},
     });
 
+    std::vector<std::pair<std::string, std::string>> told;
+    for (const auto& [key, value] : story(file)) told.emplace_back(one_line(key), one_line(to_words(value)));
+    if (!told.empty()) text += "\n" + fields(told);
+
     std::vector<std::vector<std::string>> rows{{"parameters", number(spec.parameters())}};
     for (const auto& [role, n] : contents.parameters) rows.push_back({"  " + role, number(n)});
     rows.push_back({"attention, a layer", number(spec.attention_parameters())});
@@ -320,7 +342,7 @@ std::string describe(const Findings& found) {
 
     rows = {{"KV bytes a token", "KV heads", "f32", "f16", "q8_0", "f16 at n_ctx",
              "attention parameters a layer"}};
-    for (const auto& [key, name, as] : sharings(spec))
+    for (const auto& [key, name, as] : kv_sharings(spec))
         rows.push_back(
             {name, number(as.n_kv_heads), number(as.kv_bytes_per_token(KvType::f32)),
              number(as.kv_bytes_per_token(KvType::f16)), number(as.kv_bytes_per_token(KvType::q8_0)),

@@ -1,5 +1,6 @@
 #include "app/models.hpp"
 
+#include "app/built_in.hpp"
 #include "app/output.hpp"
 #include "app/terminal.hpp"
 #include "runtime/error.hpp"
@@ -46,14 +47,15 @@ SessionOptions session_options(const ModelOptions& options, uint32_t context) {
 } // namespace
 
 std::string model_path(const std::string& model) {
-    if (model.empty())
-        throw Error("opening a model", "no MODEL was given", "`kvasir chat MODEL`, a .gguf file or a folder");
+    const std::string named = model.empty() ? std::string(built_in_models().front()) : model;
+    if (const auto path = built_in_path(named)) return *path;
     std::error_code error;
-    const auto status = std::filesystem::status(model, error);
-    if (!std::filesystem::exists(status))
-        throw Error("opening the model " + one_line(model), "there is no such file",
-                    "the path of a .gguf file or of a Hugging Face folder, or `kvasir --help`");
-    return model;
+    if (std::filesystem::exists(std::filesystem::status(named, error))) return named;
+    std::string built_in;
+    for (const std::string_view name : built_in_models())
+        built_in += (built_in.empty() ? "" : ", ") + std::string(name);
+    throw Error("opening the model " + one_line(named), "there is no such file",
+                "the path of a .gguf file or of a Hugging Face folder, or a built-in model: " + built_in);
 }
 
 Running::Running(const ModelOptions& options, uint32_t context)

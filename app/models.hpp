@@ -10,7 +10,8 @@
 
 namespace kvasir {
 
-/// The file that a MODEL argument names. Throws Error where none was given, or it is no file.
+/// The file that a MODEL argument names: a built-in model by its bare name ("" is the tutor), else a path,
+/// such as ./tutor. Throws Error where there is no such file.
 std::string model_path(const std::string& model);
 
 /// A model on its device with one session: what most commands run. Loading shows its progress on a terminal.

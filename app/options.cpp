@@ -56,7 +56,11 @@ CLI::Option* add_counts(CLI::App& command, const std::string& flag, std::vector<
 }
 
 void add_model(CLI::App& command, std::string& model) {
-    command.add_option("MODEL", model, "A .gguf file, or a folder with config.json and model.safetensors")
+    command
+        .add_option(
+            "MODEL", model,
+            "A built-in model (tutor, shakespeare-learned, -rope or -alibi), a .gguf file, or a folder with "
+            "config.json and model.safetensors; the tutor where there is none")
         ->type_name("");
 }
 

@@ -14,7 +14,7 @@ namespace kvasir {
 
 /// What every command that runs a model takes.
 struct ModelOptions {
-    std::string model;    ///< "": none was given
+    std::string model;    ///< "": none was given, the tutor
     std::string device;   ///< as in DeviceOptions
     uint32_t context = 0; ///< 0: the session's choice
     KvType kv = KvType::f16;

@@ -101,19 +101,6 @@ std::string one_line(std::string_view text) {
     return harmless(out);
 }
 
-std::string mebibytes(uint64_t bytes) {
-    if (bytes < 1024) return std::to_string(bytes) + " B";
-    if (bytes < 1024 * 1024) return fixed(static_cast<double>(bytes) / 1024, 1) + " KiB";
-    if (bytes < 1024 * 1024 * 1024) return fixed(static_cast<double>(bytes) / (1024 * 1024), 1) + " MiB";
-    return fixed(static_cast<double>(bytes) / (1024.0 * 1024 * 1024), 2) + " GiB";
-}
-
-std::string fixed(double value, int digits) {
-    char text[64];
-    std::snprintf(text, sizeof text, "%.*f", digits, value);
-    return text;
-}
-
 std::string table(const std::vector<std::vector<std::string>>& rows) {
     std::vector<size_t> widths;
     std::vector<bool> numbers;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "runtime/numbers.hpp"
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
@@ -36,12 +38,6 @@ std::string harmless(std::string_view text);
 
 /// As harmless, on one line: line ends and tabs are written as \n, \r and \t.
 std::string one_line(std::string_view text);
-
-/// Bytes as "12.3 MiB".
-std::string mebibytes(uint64_t bytes);
-
-/// A number with `digits` after the point.
-std::string fixed(double value, int digits);
 
 /// Rows of cells in aligned columns, two spaces apart; cells that begin with a digit to the right, others to
 /// the left.

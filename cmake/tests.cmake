@@ -59,10 +59,25 @@ foreach(file IN LISTS gpu_tests_files)
     endforeach()
 endforeach()
 
-if(KVASIR_IMGUI)
-    add_executable(kvasir_imgui_test ${imgui_tests_files} tests/main.cpp)
-    target_link_libraries(kvasir_imgui_test PRIVATE imgui_window kvasir_warnings doctest::doctest)
-    add_test(NAME ${build}.imgui COMMAND kvasir_imgui_test)
+# The tutor and its held-out questions. The script needs Python alone; without it there is no such test.
+find_program(KVASIR_PYTHON python3)
+if(KVASIR_PYTHON AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE)
+    add_test(NAME ${build}.lavapipe.tutor
+             COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tutor/score.py --kvasir $<TARGET_FILE:kvasir_app>)
+    set_tests_properties(${build}.lavapipe.tutor PROPERTIES LABELS lavapipe ENVIRONMENT
+        "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache;VK_DRIVER_FILES=${KVASIR_LAVAPIPE_ICD};VK_ICD_FILENAMES=${KVASIR_LAVAPIPE_ICD}")
+endif()
+
+if(KVASIR_WINDOW)
+    add_executable(kvasir_ui_tests ${ui_tests_files})
+    target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui kvasir_warnings doctest::doctest)
+    target_compile_definitions(kvasir_ui_tests PRIVATE KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    foreach(file IN LISTS ui_tests_files)
+        if(file MATCHES "_test\\.cpp$")
+            string(REGEX REPLACE "^tests/|_test\\.cpp$" "" stem ${file})
+            add_test(NAME ${build}.ui.${stem} COMMAND kvasir_ui_tests --source-file=*/${file})
+        endif()
+    endforeach()
 endif()
 
 # What does not depend on how the code is compiled is checked once.

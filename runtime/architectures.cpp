@@ -114,6 +114,7 @@ std::vector<Architecture> make_table() {
         row(gpt("starcoder"), [](A, M m) { m.learned_positions = true; }),
         row(gpt("starcoder2"), [](A, M m) { m.rope = Rope::halves; }),
         row(llama("refact", Rope::none), [](A, M m) { m.alibi_max_bias = 8; }),
+        row(llama("llama-learned", Rope::none), [](A, M m) { m.learned_positions = true; }), // assets/train
         row(llama("stablelm", Rope::halves),
             [](A a, M m) { m.norm = Norm::layer, a.parallel = ParallelSign::no_norm; }),
         row(gpt("phi2"), [](A, M m) { m.rope = Rope::halves, m.parallel = true; }),

@@ -24,6 +24,8 @@ constexpr size_t run_ahead = 2;
 constexpr uint32_t probe_key_step = 256;
 /// Bytes of one layer's probed rows of a chunk: longer chunks are cut while a layer is watched.
 constexpr uint64_t probe_bytes = 32 << 20;
+/// A survey reads all layers' rows for this many tokens at the end of a prompt, or fewer where they are long.
+constexpr uint32_t survey_tokens = 32;
 /// The longest that one submit should keep the device, in seconds.
 constexpr double submit_seconds = 0.05;
 
@@ -42,6 +44,7 @@ struct StepKey {
     uint32_t n_tokens = 1, n_splits = 1;
     uint32_t probe_keys = 0; ///< 0: no probes
     bool all_logits = false, samples = false;
+    std::vector<uint32_t> layers{}; ///< whose attention is probed, in the order of the buffers
     auto operator<=>(const StepKey&) const = default;
 };
 
@@ -50,8 +53,8 @@ struct StepKey {
 struct Session::Impl {
     Device& device;
     const Model& model;
-    const ModelSpec& m;
     const SessionOptions options;
+    const ModelSpec m;
     const uint32_t n_ctx;
     const Tuning tuning;
     KvCache cache;
@@ -66,19 +69,24 @@ struct Session::Impl {
         uint64_t value;
         Commands* commands;
         uint32_t n_keys;
+        std::vector<uint32_t> layers; ///< probed
     };
     std::deque<Running> running{}; ///< decode steps in flight, the oldest yields the token after the sequence
     std::optional<SamplerOptions> sampler{}; ///< of the steps in flight
     std::optional<uint32_t> logits_pos{};    ///< the position whose logits are in scratch.logits
 
     std::vector<uint32_t> watched{};
-    std::vector<Buffer> probs{}; ///< a buffer a watched layer
-    const std::function<void(const AttentionRows&)>* listener = nullptr;
+    bool survey = false;
+    uint32_t surveyed = 0; ///< the layer that a survey read last
+    std::vector<Buffer>
+        probs{}; ///< one for each layer that a step can probe; the first are the watched ones'
     Profile profile{};
+    double longest_submit = 0;
 
     Impl(Device& device_, const Model& model_, const SessionOptions& options_)
-        : device(device_), model(model_), m(model_.spec), options(options_), n_ctx(context_of(m, options_)),
-          tuning(tuning_for(device_.traits())), cache(device_, m, options_.kv, n_ctx),
+        : device(device_), model(model_), options(options_), m(options_.spec.value_or(model_.spec)),
+          n_ctx(context_of(m, options_)), tuning(tuning_for(device_.traits())),
+          cache(device_, m, options_.kv, n_ctx),
           scratch(make_scratch(device_, m, tuning, n_ctx, std::min(tuning.chunk, n_ctx))),
           submit_macs(tuning.submit_macs) {}
 
@@ -92,38 +100,56 @@ struct Session::Impl {
     State& state() { return *reinterpret_cast<State*>(scratch.state.mapped().data()); }
     int32_t* ids() { return reinterpret_cast<int32_t*>(scratch.ids.mapped().data()); }
     uint32_t length() const { return cache.table.length(); }
+    bool probing() const { return survey || !watched.empty(); }
     uint32_t probe_row_keys(uint32_t n_keys) const {
-        return watched.empty() ? 0 : (n_keys + probe_key_step - 1) / probe_key_step * probe_key_step;
+        return (n_keys + probe_key_step - 1) / probe_key_step * probe_key_step;
     }
+    uint64_t probe_row_bytes() const { return uint64_t(m.n_heads) * probe_row_keys(n_ctx) * 4; }
     uint32_t chunk_size() const {
         const uint64_t most = std::min(tuning.chunk, n_ctx);
-        if (watched.empty()) return static_cast<uint32_t>(most);
-        const uint64_t row = uint64_t(m.n_heads) * probe_row_keys(n_ctx) * 4;
-        return static_cast<uint32_t>(std::clamp<uint64_t>(probe_bytes / row, 1, most));
+        if (!probing()) return static_cast<uint32_t>(most);
+        return static_cast<uint32_t>(std::clamp<uint64_t>(probe_bytes / probe_row_bytes(), 1, most));
     }
+    /// Tokens at the end of a prompt that a survey reads all layers for.
+    uint32_t survey_size() const {
+        if (!survey) return 0;
+        const uint64_t n = 2 * probe_bytes / (m.n_layers * probe_row_bytes());
+        return static_cast<uint32_t>(std::clamp<uint64_t>(n, 1, std::min(survey_tokens, chunk_size())));
+    }
+    std::vector<uint32_t> all_layers() const;
+    std::vector<uint32_t> layers_of_next_token();
     Step step(Commands& commands, uint32_t n_tokens) {
         return {commands, tuning, scratch.state, scratch.none, n_tokens};
     }
 
     Commands& recorded(const StepKey& key);
-    void run_chunk(std::span<const int32_t> chunk, bool with_logits);
-    void publish_rows(uint32_t first, uint32_t n_queries);
+    /// A chunk of a longer run of tokens: how many, and the layers probed.
+    struct Chunk {
+        uint32_t n;
+        std::vector<uint32_t> layers;
+    };
+    Chunk next_chunk(uint32_t n_left, uint32_t most) const;
+    std::vector<AttentionRows> run_chunk(std::span<const int32_t> ids_, const std::vector<uint32_t>& layers,
+                                         bool with_logits);
+    std::vector<AttentionRows> read_rows(const std::vector<uint32_t>& layers, uint32_t first,
+                                         uint32_t n_queries) const;
+    std::vector<float> read_logits() const;
     void finish(const Running& step_);
     void drop_running();
     void set_sampler(const SamplerOptions& options_);
-    void submit_decode_steps();
+    void submit_decode_steps(bool read_back);
     int32_t sample_now(const SamplerOptions& options_);
     void check_ids(std::span<const int32_t> list) const;
 };
 
 Commands& Session::Impl::recorded(const StepKey& key) {
     if (const auto known = recordings.find(key); known != recordings.end()) return *known->second;
-    if (recordings.size() >= 64 && running.empty()) recordings.clear(); // prompts of many lengths
+    if (recordings.size() >= 256 && running.empty()) recordings.clear(); // prompts of many lengths
     auto commands = std::make_unique<Commands>(device, options.profile, submit_macs);
     const Step s = step(*commands, key.n_tokens);
     std::vector<ProbeRequest> probes;
-    if (key.probe_keys)
-        for (size_t i = 0; i < watched.size(); ++i) probes.push_back({watched[i], &probs[i], key.probe_keys});
+    for (size_t i = 0; i < key.layers.size(); ++i)
+        probes.push_back({key.layers[i], &probs[i], key.probe_keys});
     forward(s, m, model.weights, scratch, cache,
             {key.n_splits, probes, key.all_logits ? &all_logits : nullptr});
     if (key.samples) ops::sample(s, scratch.logits, scratch.penalised, scratch.ids);
@@ -131,36 +157,76 @@ Commands& Session::Impl::recorded(const StepKey& key) {
     return *(recordings[key] = std::move(commands));
 }
 
-/// Computes a chunk of the sequence; its ids are appended. Nothing is in flight before or after.
-void Session::Impl::run_chunk(std::span<const int32_t> chunk, bool with_logits) {
+/// The watched layers and, after them, all others.
+std::vector<uint32_t> Session::Impl::all_layers() const {
+    std::vector<uint32_t> layers = watched;
+    for (uint32_t layer = 0; layer < m.n_layers; ++layer)
+        if (std::find(watched.begin(), watched.end(), layer) == watched.end()) layers.push_back(layer);
+    return layers;
+}
+
+/// The watched layers and, in a survey, the next of the others.
+std::vector<uint32_t> Session::Impl::layers_of_next_token() {
+    std::vector<uint32_t> layers = watched;
+    for (uint32_t i = 1; survey && i <= m.n_layers && layers.size() == watched.size(); ++i) {
+        const uint32_t layer = (surveyed + i) % m.n_layers;
+        if (std::find(watched.begin(), watched.end(), layer) == watched.end())
+            layers.push_back(surveyed = layer);
+    }
+    return layers;
+}
+
+Session::Impl::Chunk Session::Impl::next_chunk(uint32_t n_left, uint32_t most) const {
+    const uint32_t tail = survey_size(), n = std::min(most, n_left);
+    if (n_left <= tail && n == n_left) return {n, all_layers()};
+    if (tail && n_left > tail && n_left - n < tail) return {n_left - tail, watched};
+    return {n, watched};
+}
+
+/// Computes a chunk of the sequence; its ids are appended. Nothing is in flight before or after. Gives the
+/// probed layers' rows.
+std::vector<AttentionRows> Session::Impl::run_chunk(std::span<const int32_t> chunk,
+                                                    const std::vector<uint32_t>& layers, bool with_logits) {
     const uint32_t first = length(), n = static_cast<uint32_t>(chunk.size());
     cache.table.append(chunk);
     cache.upload_table();
     std::copy(chunk.begin(), chunk.end(), ids() + first);
     state().pos = first;
-    Commands& commands = recorded({n, n == 1 ? attention_splits(tuning, std::bit_ceil(first + n)) : 1,
-                                   probe_row_keys(first + n), with_logits, false});
+    Commands& commands =
+        recorded({n, n == 1 ? attention_splits(tuning, std::bit_ceil(first + n)) : 1,
+                  layers.empty() ? 0 : probe_row_keys(first + n), with_logits, false, layers});
     const auto start = std::chrono::steady_clock::now();
     device.wait(commands.submit());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     submit_macs = std::max(1e6, commands.macs() / seconds * submit_seconds);
+    longest_submit = std::max(longest_submit, seconds / commands.submits());
     commands.read_times(profile, first + n);
     logits_pos = first + n - 1;
-    publish_rows(first, n);
+    return read_rows(layers, first, n);
 }
 
-/// Hands the watched layers' rows of positions [first, first + n_queries) to the listener.
-void Session::Impl::publish_rows(uint32_t first, uint32_t n_queries) {
+/// Rows of positions [first, first + n_queries) that the last step left behind.
+std::vector<AttentionRows> Session::Impl::read_rows(const std::vector<uint32_t>& layers, uint32_t first,
+                                                    uint32_t n_queries) const {
     const uint32_t n_keys = first + n_queries, stride = probe_row_keys(n_keys);
-    for (size_t i = 0; i < watched.size(); ++i) {
+    std::vector<AttentionRows> read;
+    for (size_t i = 0; i < layers.size(); ++i) {
         const uint64_t n_rows = uint64_t(n_queries) * m.n_heads;
         const auto bytes = probs[i].download(0, n_rows * stride * 4);
-        AttentionRows rows{watched[i], first,  n_queries,
-                           m.n_heads,  n_keys, std::vector<float>(n_rows * n_keys)};
+        AttentionRows& rows = read.emplace_back(layers[i], first, n_queries, m.n_heads, n_keys,
+                                                std::vector<float>(n_rows * n_keys));
         for (uint64_t r = 0; r < n_rows; ++r)
             std::memcpy(&rows.p[r * n_keys], bytes.data() + r * stride * 4, n_keys * 4);
-        if (listener && *listener) (*listener)(rows);
     }
+    return read;
+}
+
+/// Row 0 of the logits, as the last step left them.
+std::vector<float> Session::Impl::read_logits() const {
+    const auto bytes = scratch.logits.buffer.download(0, uint64_t(m.n_vocab) * 4);
+    std::vector<float> logits(m.n_vocab);
+    std::memcpy(logits.data(), bytes.data(), bytes.size());
+    return logits;
 }
 
 void Session::Impl::finish(const Running& step_) {
@@ -190,17 +256,18 @@ void Session::Impl::set_sampler(const SamplerOptions& o) {
 }
 
 /// Keeps the device busy: the step of the sequence's last token, and those that the device feeds itself.
-void Session::Impl::submit_decode_steps() {
-    // A probe's rows and a profile's times are read before the next step replaces them.
-    const size_t most = watched.empty() && !options.profile ? run_ahead : 1;
+void Session::Impl::submit_decode_steps(bool read_back) {
+    // What is read back of a step is read before the next step replaces it.
+    const size_t most = read_back || probing() || options.profile ? 1 : run_ahead;
     const auto ahead = static_cast<uint32_t>(std::min<size_t>(most - 1, n_ctx - length()));
     cache.table.reserve(ahead);
     cache.upload_table();
     while (running.size() < ahead + 1) {
         const auto n_keys = length() + static_cast<uint32_t>(running.size());
-        Commands& commands = recorded(
-            {1, attention_splits(tuning, std::bit_ceil(n_keys)), probe_row_keys(n_keys), false, true});
-        running.push_back({commands.submit(), &commands, n_keys});
+        std::vector<uint32_t> layers = layers_of_next_token();
+        Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(n_keys)),
+                                       layers.empty() ? 0 : probe_row_keys(n_keys), false, true, layers});
+        running.push_back({commands.submit(), &commands, n_keys, std::move(layers)});
     }
 }
 
@@ -219,7 +286,8 @@ int32_t Session::Impl::sample_now(const SamplerOptions& o) {
         device.wait(sample_only->submit());
         sample_only->read_times(profile, 0);
     } else {
-        Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true});
+        Commands& commands =
+            recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true, {}});
         device.wait(commands.submit());
         commands.read_times(profile, last + 1);
         logits_pos = last;
@@ -236,9 +304,7 @@ void Session::Impl::check_ids(std::span<const int32_t> list) const {
 }
 
 Session::Session(Device& device, const Model& model, const SessionOptions& options)
-    : impl_(std::make_unique<Impl>(device, model, options)) {
-    impl_->listener = &on_attention;
-}
+    : impl_(std::make_unique<Impl>(device, model, options)) {}
 
 Session::~Session() = default;
 
@@ -259,8 +325,9 @@ uint32_t Session::prompt(std::span<const int32_t> ids, const PromptProgress& pro
     const auto total = static_cast<uint32_t>(ids.size());
     for (uint32_t done = reused; done < total;) {
         if (progress && !progress(done, total)) return reused;
-        const uint32_t n = std::min(s.chunk_size(), total - done);
-        s.run_chunk(ids.subspan(done, n), false);
+        const auto [n, layers] = s.next_chunk(total - done, s.chunk_size());
+        for (AttentionRows& rows : s.run_chunk(ids.subspan(done, n), layers, false))
+            if (on_attention) on_attention(std::move(rows));
         done += n;
     }
     if (progress) progress(total, total);
@@ -273,22 +340,28 @@ std::optional<int32_t> Session::next(const SamplerOptions& sampler) {
         throw Error("the next token", "the sequence is empty", "a prompt of at least one token");
     if (s.length() >= s.n_ctx) return {};
     int32_t token;
+    std::vector<AttentionRows> rows;
     if (!s.running.empty() && s.sampler == sampler) {
         const Impl::Running step = s.running.front();
         s.running.pop_front();
         s.finish(step);
         s.logits_pos = s.length() - 1;
         token = s.ids()[s.length()];
-        if (!s.watched.empty()) s.publish_rows(s.length() - 1, 1);
+        rows = s.read_rows(step.layers, s.length() - 1, 1);
     } else {
         s.drop_running();
         token = s.sample_now(sampler);
     }
+    const std::vector<float> logits = on_logits ? s.read_logits() : std::vector<float>{};
     s.cache.table.append(std::span(&token, 1));
     const uint32_t window = s.m.longest_window();
     if (window && s.length() > window + PageTable::page_size)
         s.cache.table.release_before(s.length() - window - PageTable::page_size);
-    s.submit_decode_steps();
+    s.submit_decode_steps(on_logits != nullptr);
+    // The device works on the next step while these are looked at.
+    for (AttentionRows& one : rows)
+        if (on_attention) on_attention(std::move(one));
+    if (on_logits) on_logits(logits);
     return token;
 }
 
@@ -313,10 +386,7 @@ std::vector<float> Session::logits() {
     if (s.length() == 0) throw Error("the logits", "the sequence is empty", "a prompt of at least one token");
     s.drop_running();
     if (s.logits_pos != s.length() - 1) s.sample_now(s.sampler.value_or(SamplerOptions{}));
-    const auto bytes = s.scratch.logits.buffer.download(0, uint64_t(s.m.n_vocab) * 4);
-    std::vector<float> logits(s.m.n_vocab);
-    std::memcpy(logits.data(), bytes.data(), bytes.size());
-    return logits;
+    return s.read_logits();
 }
 
 void Session::evaluate(std::span<const int32_t> ids,
@@ -328,8 +398,9 @@ void Session::evaluate(std::span<const int32_t> ids,
     if (!s.all_logits.width)
         s.all_logits = make_rows(s.device, s.chunk_size(), s.m.n_vocab, "logits of a chunk");
     for (uint32_t done = 0; done < ids.size();) {
-        const uint32_t n = std::min(most, static_cast<uint32_t>(ids.size()) - done);
-        s.run_chunk(ids.subspan(done, n), true);
+        const auto [n, layers] = s.next_chunk(static_cast<uint32_t>(ids.size()) - done, most);
+        for (AttentionRows& one : s.run_chunk(ids.subspan(done, n), layers, true))
+            if (on_attention) on_attention(std::move(one));
         const auto bytes = s.all_logits.buffer.download(0, uint64_t(n) * s.all_logits.stride * 4);
         const auto* rows = reinterpret_cast<const float*>(bytes.data());
         for (uint32_t i = 0; i < n; ++i)
@@ -338,20 +409,36 @@ void Session::evaluate(std::span<const int32_t> ids,
     }
 }
 
-void Session::watch(std::vector<uint32_t> layers) {
+void Session::watch(std::vector<uint32_t> layers, bool survey) {
     Impl& s = *impl_;
     for (const uint32_t layer : layers)
         if (layer >= s.m.n_layers)
             throw Error("attention of layer " + std::to_string(layer),
                         "the model has layers 0 to " + std::to_string(s.m.n_layers - 1), "one of these");
+    if (s.watched == layers && s.survey == survey) return;
     s.drop_running();
     s.recordings.clear(); // they write to the buffers of the layers watched so far
     s.watched = std::move(layers);
+    s.survey = survey;
     s.probs.clear();
-    const uint64_t row = uint64_t(s.m.n_heads) * s.probe_row_keys(s.n_ctx) * 4;
     for (const uint32_t layer : s.watched)
-        s.probs.emplace_back(s.device, s.chunk_size() * row, Memory::host,
+        s.probs.emplace_back(s.device, s.chunk_size() * s.probe_row_bytes(), Memory::host,
                              "attention rows of layer " + std::to_string(layer));
+    while (survey && s.probs.size() < s.m.n_layers)
+        s.probs.emplace_back(s.device, s.survey_size() * s.probe_row_bytes(), Memory::host,
+                             "attention rows of a survey");
+}
+
+void Session::set_slopes(std::span<const float> slopes) {
+    Impl& s = *impl_;
+    if (!s.scratch.attention.slopes || slopes.size() != s.m.n_heads)
+        throw Error("setting " + std::to_string(slopes.size()) + " ALiBi slopes",
+                    s.scratch.attention.slopes ? "the model has " + std::to_string(s.m.n_heads) + " heads"
+                                               : std::string("the session runs without ALiBi"),
+                    "one for each head of a session with ALiBi");
+    s.drop_running();
+    s.scratch.attention.slopes.upload(std::as_bytes(slopes));
+    s.logits_pos.reset(); // they came from the slopes before
 }
 
 KvNorms Session::kv_norms(uint32_t layer) {
@@ -372,6 +459,18 @@ KvNorms Session::kv_norms(uint32_t layer) {
 
 uint64_t Session::kv_bytes() const {
     return impl_->cache.bytes();
+}
+
+const PageTable& Session::pages() const {
+    return impl_->cache.table;
+}
+
+const ModelSpec& Session::spec() const {
+    return impl_->m;
+}
+
+double Session::longest_submit() const {
+    return impl_->longest_submit;
 }
 
 Profile Session::take_profile() {

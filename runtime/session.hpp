@@ -18,6 +18,8 @@ struct SessionOptions {
     uint32_t n_ctx = 0; ///< positions of the cache; 0: the trained length, at most 4096
     KvType kv = KvType::f16;
     bool profile = false; ///< a timestamp around every dispatch
+    /// Instead of the model's: another position coding (ALiBi, RoPE) for the same weights.
+    std::optional<ModelSpec> spec = {};
 };
 
 /// One running model: its KV cache, its scratch memory and its recorded steps. Used from one thread; the
@@ -57,16 +59,28 @@ class Session {
     void evaluate(std::span<const int32_t> ids,
                   const std::function<void(uint32_t, std::span<const float>)>& sink, uint32_t chunk = 0);
 
-    /// Attention rows to read from now on: of each of these layers, all heads. They do not change any result.
-    void watch(std::vector<uint32_t> layers);
+    /// Attention rows to read from now on: of each of these layers, all heads. survey: also of one other
+    /// layer in turn for each generated token, and of all layers for the last tokens of a prompt. They do not
+    /// change any result.
+    void watch(std::vector<uint32_t> layers, bool survey = false);
 
     /// Called after each chunk or step, for each watched layer.
-    std::function<void(const AttentionRows&)> on_attention;
+    std::function<void(AttentionRows&&)> on_attention;
+
+    /// Called for each token that next() chose, with the logits [n_vocab] it was chosen from.
+    std::function<void(std::span<const float>)> on_logits;
+
+    /// Replaces ALiBi's slopes [n_heads] for all that is computed from now on. Throws Error where the
+    /// session's positions have no ALiBi.
+    void set_slopes(std::span<const float> slopes);
 
     /// |k| and |v| of layer `layer`, each [n_kv_heads, length].
     KvNorms kv_norms(uint32_t layer);
 
     uint64_t kv_bytes() const; ///< of the cache as allocated
+    const PageTable& pages() const;
+    const ModelSpec& spec() const; ///< as it runs
+    double longest_submit() const; ///< seconds that one submit kept the device so far, as prompts measure it
 
     /// Times of every operation since the last call (empty without SessionOptions::profile).
     Profile take_profile();

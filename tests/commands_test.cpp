@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <sstream>
 
@@ -96,9 +97,9 @@ TEST_CASE("a MODEL that is none: status 1 and one line, in every command that ta
         check_refused({"inspect", folder / file}, 1, {folder / file});
         check_refused({"tokenize", folder / file, "--text", folder / "garbage.gguf"}, 1, {folder / file});
     }
-    for (const Arguments& command :
-         std::vector<Arguments>{{"chat"}, {"generate", "--prompt", "a"}, {"inspect"}, {"bench"}})
-        check_refused(command, 1, {"no MODEL", ".gguf file or a folder"});
+    for (const char* path : {"tuto", "./tutor", "Tutor", "/tutor"})
+        check_refused({"inspect", path}, 1,
+                      {path, "tutor, shakespeare-learned, shakespeare-rope, shakespeare-alibi"});
     check_refused({"generate", folder / "line\nend.gguf", "--prompt", "a"}, 1, {"line\\nend"});
 }
 
@@ -263,6 +264,61 @@ TEST_CASE("a Hugging Face folder of another kind is refused by its name") {
         weights.save(folder / "model.safetensors");
         check_refused({"inspect", folder / "."}, 1, {kvasir::quoted(type), kind});
     }
+}
+
+TEST_CASE("inspect tells what a file says of the model and of how it was made") {
+    const Folder folder;
+    write_tiny_model(folder / "m.gguf");
+    CHECK(nlohmann::json::parse(run_kvasir({"inspect", folder / "m.gguf", "--json"}).out)["general"].empty());
+    GgufWriter writer = random_model(model_shape("tiny"), DType::f32);
+    add_spm_vocabulary(writer, 288);
+    writer.add_text("general.description", "Two lines,\nand \x1b[31mred ones");
+    writer.add_texts("general.languages", {"en", "zh"});
+    writer.add_u32("general.training.steps", 4000);
+    writer.add_text("general.training.command", "make it");
+    writer.add_text("general.url", "not shown");
+    writer.save(folder / "told.gguf");
+    const auto told =
+        nlohmann::json::parse(run_kvasir({"inspect", folder / "told.gguf", "--json"}).out)["general"];
+    CHECK(told == nlohmann::json{{"description", "Two lines,\nand \x1b[31mred ones"},
+                                 {"languages", {"en", "zh"}},
+                                 {"training.command", "make it"},
+                                 {"training.steps", 4000}});
+    const Finished text = run_kvasir({"inspect", folder / "told.gguf"});
+    CHECK(text.status == 0);
+    for (const char* line :
+         {"\ndescription       Two lines,\\nand \ufffd[31mred ones\n", "\nlanguages         en, zh\n",
+          "\ntraining.command  make it\n", "\ntraining.steps    4000\n"})
+        CHECK_MESSAGE(text.out.find(line) != std::string::npos, text.out);
+}
+
+TEST_CASE("a built-in model is found beside the program, wherever both are moved; a path is a path") {
+    namespace fs = std::filesystem;
+    const Folder folder;
+    const auto path_of = [](const std::string& program, const Arguments& arguments) {
+        Process process(arguments, "", program);
+        const Finished end = process.finish();
+        CAPTURE(end.err);
+        REQUIRE(end.status == 0);
+        return nlohmann::json::parse(end.out)["path"].get<std::string>();
+    };
+    // As installed, and as built in a checkout.
+    for (const auto& [bin, assets] : std::vector<std::pair<std::string, std::string>>{
+             {"bin", "share/kvasir/assets"}, {"checkout/build/release", "checkout/assets"}}) {
+        fs::create_directories(folder / bin);
+        fs::create_directories(folder / assets);
+        const std::string program = folder / (bin + "/kvasir");
+        fs::copy_file(kvasir_binary(), program);
+        const std::string tutor = folder / (assets + "/tutor.gguf"),
+                          alibi = folder / (assets + "/shakespeare-alibi.gguf");
+        write_tiny_model(tutor);
+        write_tiny_model(alibi);
+        CHECK(fs::equivalent(path_of(program, {"inspect", "--json"}), tutor));
+        CHECK(fs::equivalent(path_of(program, {"inspect", "tutor", "--json"}), tutor));
+        CHECK(fs::equivalent(path_of(program, {"inspect", "shakespeare-alibi", "--json"}), alibi));
+    }
+    write_tiny_model(folder / "tutor");
+    CHECK(path_of("", {"inspect", folder / "tutor", "--json"}) == folder / "tutor");
 }
 
 TEST_CASE("an output that is full is an error, one that is closed is none") {

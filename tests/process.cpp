@@ -32,21 +32,23 @@ void close_once(int& file) {
     file = -1;
 }
 
-[[noreturn]] void become_kvasir(std::vector<std::string> arguments, int in, int out, int err) {
+[[noreturn]] void become(const std::string& program, std::vector<std::string> arguments, int in, int out,
+                         int err) {
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    arguments.insert(arguments.begin(), KVASIR_BINARY);
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
-    execv(KVASIR_BINARY, pointers.data());
+    execv(program.c_str(), pointers.data());
     _exit(127);
 }
 
 } // namespace
 
-Process::Process(const std::vector<std::string>& arguments, const std::string& output) {
+Process::Process(const std::vector<std::string>& arguments, const std::string& output,
+                 const std::string& program) {
     std::signal(SIGPIPE, SIG_IGN);
     auto in = new_pipe(), out = new_pipe(), err = new_pipe();
     const int target =
@@ -56,7 +58,7 @@ Process::Process(const std::vector<std::string>& arguments, const std::string& o
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
         std::signal(SIGPIPE, SIG_DFL); // an ignored signal would stay ignored in the program
-        become_kvasir(arguments, in[0], target, err[1]);
+        become(program.empty() ? kvasir_binary() : program, arguments, in[0], target, err[1]);
     }
     if (target != out[1]) close(target);
     for (int end : {in[0], out[1], err[1]}) close(end);
@@ -141,6 +143,10 @@ Finished run_kvasir(const std::vector<std::string>& arguments, const std::string
     Process process(arguments, output);
     process.write(input);
     return process.finish();
+}
+
+std::string kvasir_binary() {
+    return KVASIR_BINARY;
 }
 
 Folder::Folder() {

@@ -17,8 +17,10 @@ struct Finished {
 /// after two minutes in which nothing was written, and kills it.
 class Process {
   public:
-    /// output: where standard output goes instead of to us; "": to us.
-    explicit Process(const std::vector<std::string>& arguments, const std::string& output = "");
+    /// output: where standard output goes instead of to us; "": to us. program: a copy of the program to run
+    /// instead of it; "": it itself.
+    explicit Process(const std::vector<std::string>& arguments, const std::string& output = "",
+                     const std::string& program = "");
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
     ~Process();
@@ -46,6 +48,9 @@ class Process {
 /// Runs the program with this standard input to its end.
 Finished run_kvasir(const std::vector<std::string>& arguments, const std::string& input = "",
                     const std::string& output = "");
+
+/// The program itself, for tests that copy it.
+std::string kvasir_binary();
 
 /// A folder for a test's files, removed with all that is in it.
 class Folder {

@@ -53,22 +53,25 @@ need_build_packages() {
     need libutf8proc-dev /usr/include/utf8proc.h
     need libstb-dev /usr/include/stb/stb_image_write.h
     need doctest-dev /usr/include/doctest/doctest.h
+    need libglfw3-dev /usr/include/GLFW/glfw3.h
+    need libmd4c-dev /usr/include/md4c.h
+    need libfontconfig-dev /usr/include/fontconfig/fontconfig.h
+    need pkg-config pkg-config
+    need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 }
 
 need_all_packages() { # for ./tests/run --all
     need clang clang++
     need clang-format clang-format
     need vulkan-validationlayers '/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json'
-    need libglfw3-dev /usr/include/GLFW/glfw3.h
+    need xvfb Xvfb
+    need xdotool xdotool
+    need fonts-noto-cjk '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc'
 }
 
 need_late_packages() { # for ./tests/run --all, when clang and .deps are there
     # libFuzzer is a package of its own, named after the version of clang.
     need "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev" "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a"
-    if [[ ! -e $deps/imgui ]]; then
-        need libimgui-dev /usr/include/imgui/imgui.h
-        need pkg-config pkg-config
-    fi
 }
 
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
@@ -137,7 +140,9 @@ place_imgui() { cp -r "$1/." "$2/"; }
 # Cooperative matrices came with glslang 13 and Vulkan headers 1.3.255, user textures and fonts on demand with ImGui 1.92.
 glslang_is_old() { (($(glslangValidator --version | sed -n 's/^Glslang Version: *[0-9]*:\([0-9]*\).*/\1/p') < 13)); }
 headers_are_old() { ! grep -q VK_KHR_cooperative_matrix /usr/include/vulkan/vulkan_core.h; }
-imgui_is_old() { ! grep -qs 'IMGUI_VERSION_NUM *19[2-9]' /usr/include/imgui/imgui.h; }
+imgui_is_there() { [[ -e $deps/imgui ]] || grep -qs 'IMGUI_VERSION_NUM *19[2-9]' /usr/include/imgui/imgui.h; }
+# Without a Dear ImGui that is new enough Kvasir is built without its window, and says so when it is asked for it.
+window_option() { if imgui_is_there; then echo -DKVASIR_WINDOW=ON; else echo -DKVASIR_WINDOW=OFF; fi; }
 
 bring_deps() {
     local ready=$deps/ready # newer than what it was made by: nothing to look at
@@ -147,7 +152,7 @@ bring_old_ones() {
     mkdir -p "$root/build"
     if glslang_is_old; then bring glslang || say "going on with this system's glslang, which has no cooperative matrices"; fi
     if headers_are_old; then bring vulkan-headers || say "going on with this system's Vulkan headers"; fi
-    if imgui_is_old; then bring imgui || say "going on with this system's Dear ImGui"; fi
+    if ! imgui_is_there; then bring imgui || say "going on without the window"; fi
     touch "$deps/ready"
 }
 

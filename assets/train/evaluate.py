@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from data import ShakespeareData
-from model import Transformer
 from recipes import RECIPES
 from tokens import ChatEncoder
 
@@ -25,7 +24,7 @@ LENGTHS = (256, 384, 512, 1024, 2048)
 def load(recipe, folder, rounded=False):
     """The trained model; rounded: matrices as the F16 file has them."""
     saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    model = Transformer(recipe.shape)
+    model = recipe.make_model()
     model.load_state_dict(saved["model"])
     if rounded:
         for name, parameter in model.named_parameters():

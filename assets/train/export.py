@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gguf import write_gguf
-from recipes import RECIPES
+from recipes import BUILT_IN, RECIPES
 from tokens import CHAT_TEMPLATE, PRE_TOKENIZER, TEXT_END, TURN_END
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def tensors_of(model, kind):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("name", choices=BUILT_IN)
     parser.add_argument("--type", choices=FILE_TYPES, default="f16")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--out", type=Path, help="instead of assets/NAME.gguf")

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from model import Shape
+from model import Shape, Transformer
+from nanogpt import GptShape, NanoGpt
 
 
 @dataclass(frozen=True)
@@ -10,15 +11,18 @@ class Recipe:
     name: str
     title: str
     description: str
-    family: str  # general.architecture of the GGUF file
+    family: str  # general.architecture of the GGUF file; "": none is written
     data: str  # "tutor" or "shakespeare"
-    shape: Shape
+    shape: Shape | GptShape
     n_steps: int
     n_batch_tokens: int
     learning_rate: float
     warm_up: int = 100
     weight_decay: float = 0.1
     seed: int = 1
+
+    def make_model(self):
+        return (NanoGpt if isinstance(self.shape, GptShape) else Transformer)(self.shape)
 
 
 TUTOR = Recipe(
@@ -27,7 +31,7 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=6, n_heads=8, n_kv_heads=2, d_ff=448, n_ctx=1024, position="rope"),
-    n_steps=4000, n_batch_tokens=4096, learning_rate=1.5e-3)
+    n_steps=2000, n_batch_tokens=4096, learning_rate=1.5e-3)
 
 SHAKESPEARE = Recipe(
     "shakespeare-rope", "Shakespeare, RoPE",
@@ -43,9 +47,15 @@ def shakespeare(position, title, family):
                    shape=replace(SHAKESPEARE.shape, position=position))
 
 
+# What the three are measured against: same data, batches, steps and rates, and as many parameters.
+NANOGPT = replace(SHAKESPEARE, name="nanogpt", title="Shakespeare, as nanoGPT", family="",
+                  shape=GptShape(n_vocab=1024, d_model=180, n_layers=6, n_heads=6, n_ctx=256, dropout=0.2))
+
 RECIPES = {recipe.name: recipe for recipe in (
     TUTOR,
     shakespeare("learned", "learned positions", "llama-learned"),
     shakespeare("rope", "RoPE", "llama"),
     shakespeare("alibi", "ALiBi", "refact"),
+    NANOGPT,
 )}
+BUILT_IN = [name for name, recipe in RECIPES.items() if recipe.family]  # what comes with Kvasir

@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from data import IGNORED, ShakespeareData, TutorData
-from model import Transformer
 from recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +66,7 @@ class Run:
     def __init__(self, recipe, folder, device):
         self.recipe, self.folder, self.device = recipe, folder, device
         torch.manual_seed(recipe.seed)
-        self.model = Transformer(recipe.shape).to(device)
+        self.model = recipe.make_model().to(device)
         self.optimizer = make_optimizer(self.model, recipe)
         self.step, self.place, self.n_learned, self.n_read = 0, (0, 0), 0, 0
         self.losses = []  # since the last line of the log

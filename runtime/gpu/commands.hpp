@@ -56,6 +56,7 @@ class Commands {
 
     uint32_t dispatches() const { return static_cast<uint32_t>(marks_.size()); }
     double macs() const { return total_macs_; }
+    size_t submits() const { return segments_.size(); } ///< that one submit() makes
 
     /// Adds the times of the last submit, which must have ended and ran with n_keys positions in the cache,
     /// to a profile.

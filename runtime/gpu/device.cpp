@@ -5,6 +5,7 @@
 #include "runtime/gpu/device_list.hpp"
 #include "runtime/gpu/vulkan.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -143,6 +144,36 @@ void Device::save_pipeline_cache() {
     pipeline_cache_size_ = size;
 }
 
+void Device::check(int result, const char* call) {
+    if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
+    vk_check(static_cast<VkResult>(result), call);
+}
+
+DeviceMemory Device::memory() const {
+    uint32_t n = 0;
+    vkEnumerateDeviceExtensionProperties(physical_, nullptr, &n, nullptr);
+    std::vector<VkExtensionProperties> extensions(n);
+    vkEnumerateDeviceExtensionProperties(physical_, nullptr, &n, extensions.data());
+    const bool tells =
+        std::any_of(extensions.begin(), extensions.end(), [](const VkExtensionProperties& one) {
+            return std::string_view(one.extensionName) == VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+        });
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+    if (tells) properties.pNext = &budget;
+    vkGetPhysicalDeviceMemoryProperties2(physical_, &properties);
+    const auto& heaps = properties.memoryProperties;
+    DeviceMemory memory;
+    for (uint32_t i = 0; i < heaps.memoryHeapCount; ++i) {
+        const VkMemoryHeap& heap = heaps.memoryHeaps[i];
+        if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap.size <= memory.heap) continue;
+        // Some drivers report a budget above the heap.
+        memory = {heap.size, std::min<uint64_t>(budget.heapBudget[i], heap.size), budget.heapUsage[i]};
+    }
+    return memory;
+}
+
 uint64_t Device::submit(std::span<const VkCommandBuffer> commands) {
     const std::lock_guard lock(submit_mutex_);
     std::vector<VkSubmitInfo> submits(commands.size(), VkSubmitInfo{VK_STRUCTURE_TYPE_SUBMIT_INFO});
@@ -157,7 +188,8 @@ uint64_t Device::submit(std::span<const VkCommandBuffer> commands) {
     submits.back().pNext = &timeline;
     submits.back().signalSemaphoreCount = 1;
     submits.back().pSignalSemaphores = &timeline_;
-    VK_CHECK(vkQueueSubmit(queue_, static_cast<uint32_t>(submits.size()), submits.data(), VK_NULL_HANDLE));
+    check(vkQueueSubmit(queue_, static_cast<uint32_t>(submits.size()), submits.data(), VK_NULL_HANDLE),
+          "vkQueueSubmit");
     submitted_ = value;
     return value;
 }
@@ -167,7 +199,7 @@ void Device::wait(uint64_t value) {
     info.semaphoreCount = 1;
     info.pSemaphores = &timeline_;
     info.pValues = &value;
-    VK_CHECK(vkWaitSemaphores(device_, &info, UINT64_MAX));
+    check(vkWaitSemaphores(device_, &info, UINT64_MAX), "vkWaitSemaphores");
 }
 
 bool Device::done(uint64_t value) {

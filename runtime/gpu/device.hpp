@@ -48,6 +48,12 @@ struct DeviceTraits {
     uint64_t timestamp_mask = 0;
 };
 
+/// Bytes of the largest device-local heap; budget and usage by this process as the driver says
+/// (VK_EXT_memory_budget), 0 where it does not. A budget is never above the heap.
+struct DeviceMemory {
+    uint64_t heap = 0, budget = 0, usage = 0;
+};
+
 class Pipeline;
 
 /// A Vulkan device, complete after construction: instance, queue, pipeline cache on disk, timeline. Move
@@ -74,6 +80,12 @@ class Device {
     /// use.
     const Pipeline& pipeline(const std::string& shader, const std::vector<uint32_t>& constants);
 
+    /// Whether a call has failed because the device is gone: nothing more can be done with it.
+    bool lost() const { return lost_; }
+
+    /// Its largest device-local heap, and what the driver says of it now.
+    DeviceMemory memory() const;
+
     /// Bytes a second that a buffer copy of 64 MiB reads and writes, the best of several; measured once.
     double copy_bandwidth();
 
@@ -99,6 +111,7 @@ class Device {
 
     void create_logical_device();
     void load_pipeline_cache();
+    void check(int result, const char* call); ///< of a VkResult
 
     struct Messages;
     std::unique_ptr<Messages> messages_;
@@ -114,7 +127,7 @@ class Device {
     size_t pipeline_cache_size_ = 0;
     VkSemaphore timeline_ = nullptr;
     uint64_t submitted_ = 0;
-    bool lost_ = false;
+    std::atomic<bool> lost_ = false;
     double copy_bandwidth_ = 0;
     std::atomic<uint64_t> allocated_ = 0;
     std::mutex submit_mutex_; ///< a VkQueue must be externally synchronised

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "assets" / "train"))
 
 from evaluate import load  # noqa: E402
-from recipes import RECIPES  # noqa: E402
+from recipes import BUILT_IN, RECIPES  # noqa: E402
 
 LIMIT = 1e-3
 
@@ -35,7 +35,7 @@ def kvasir_logits(binary, model, ids, n_vocab):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("name", choices=BUILT_IN)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--ids", type=Path)

@@ -96,6 +96,8 @@ def main():
     together = ours["prompt_ids"] + [i for i, _, _ in theirs]
     table = kvasir_log_probabilities(options.kvasir, options.model, together, n_vocab)
     at = len(ours["prompt_ids"]) - 1
+    if ours["stopped"] == "end" and len(ours["ids"]) < len(theirs):  # llama.cpp lists the end token, Kvasir does not
+        ours["ids"].append(int(table[at + len(ours["ids"])].argmax()))
     worst = max(abs(table[at + k, i] - logprob) for k, (i, logprob, _) in enumerate(theirs))
     equal = 0
     while equal < min(len(theirs), len(ours["ids"])) and theirs[equal][0] == ours["ids"][equal]:

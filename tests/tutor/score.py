@@ -1,17 +1,18 @@
 """Asks the tutor every held-out question, greedily, and prints the shares of right answers:
 
-  .venv/bin/python tests/tutor/score.py [--model FILE.gguf] [--device N|NAME] [--show]      through Kvasir
-  .venv/bin/python tests/tutor/score.py --checkpoint build/train/tutor                      through the training program
+  python3 tests/tutor/score.py [--kvasir FILE] [--model MODEL] [--device N|NAME] [--show]     through Kvasir; needs nothing else
+  .venv/bin/python tests/tutor/score.py --checkpoint build/train/tutor                        through the training program
 
-An answer is right where it contains each wanted fact and nothing unwanted, and fluent where it ends by itself within
-300 tokens, does not go in circles and has no word that the corpus does not know. Then it writes freely, 500 tokens at
-temperature 0.8 (Kvasir only). Exit status 1 where a share is below what is asked for.
+An answer is right where it contains each wanted fact and nothing unwanted, and fluent where it ends by itself, does not go
+in circles and has no word that the corpus does not know. Then it writes freely, 500 tokens at temperature 0.8 (Kvasir only).
+Exit status 1 where a share is below what is asked for.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -21,27 +22,40 @@ from corpus import read_facts  # noqa: E402
 from questions import KINDS, has_loop, read_questions, units  # noqa: E402
 
 WANTED = {"facts": 0.9, "follow-ups": 0.8, "off-topic": 0.95}
-LONGEST = 300
+LONGEST = 300  # tokens, of the training program; Kvasir goes on until the context is full
 OPENINGS = ("Attention", "The KV cache", "RoPE", "A token", "Kvasir", "注意力", "KV 缓存", "量化")
 
 
 class Kvasir:
+    """The program, as people use it: `kvasir chat`, one for all conversations, and `kvasir generate`."""
+
     def __init__(self, binary, model, device):
-        self.command = [str(binary), "generate", str(model), "--raw", "--json"] + (["--device", device] if device else [])
+        self.binary, self.options = str(binary), [model] + (["--device", device] if device else [])
 
-    def run(self, prompt, *options):
-        done = subprocess.run([*self.command, "--prompt", prompt, *options], check=True, capture_output=True, text=True)
-        return json.loads(done.stdout)
+    def run(self, command, *options, text=""):
+        done = subprocess.run([self.binary, command, *self.options, *options], input=text, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"kvasir {command}: status {done.returncode}, {done.stderr.strip()[-600:]}")
+        return done
 
-    def answer(self, turns):
-        """(text, ended) after turns of (role, text)."""
-        prompt = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns) + "<|im_start|>assistant\n"
-        made = self.run(prompt, "--greedy", "-n", str(LONGEST))
-        return made["text"], len(made["ids"]) < LONGEST
+    def answers(self, conversations):
+        """(text, ended) of the last answer of each conversation, given what the user says in it."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / f"{i}.json" for i in range(len(conversations))]
+            lines = [line for turns, file in zip(conversations, files) for line in ("/new", *turns, f"/save {file}")]
+            notices = self.run("chat", "--greedy", text="\n".join(lines) + "\n").stderr
+            for turns, file in zip(conversations, files):
+                heard, _, notices = notices.partition(f"saved in {file}")
+                saved = json.loads(file.read_text(encoding="utf-8"))["turns"]
+                whole = len(saved) == 2 * len(turns)  # otherwise a message was not sent: no room was left
+                yield (saved[-1]["text"] if whole else ""), whole and "the context is full" not in heard
 
     def write(self, opening, seed):
-        return self.run(opening, "--temperature", "0.8", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", str(seed),
-                        "-n", "500")["text"]
+        """(text, tokens)"""
+        done = self.run("generate", "--raw", "--json", "--prompt", opening, "--temperature", "0.8", "--top-k", "0", "--top-p", "1",
+                        "--min-p", "0", "--seed", str(seed), "-n", "500")
+        made = json.loads(done.stdout)
+        return made["text"], len(made["ids"])
 
 
 class Checkpoint:
@@ -56,20 +70,14 @@ class Checkpoint:
         self.model = evaluate.load(RECIPES["tutor"], folder)
         self.encoder = ChatEncoder(Tokenizer.from_file(str(folder / "tokenizer.json")))
 
-    def answer(self, turns):
-        ids = self.encoder.prompt([{"role": role, "text": text} for role, text in turns])
-        made = self.evaluate.greedy(self.model, ids, LONGEST, self.encoder.end)
-        return self.encoder.tokenizer.decode(made), len(made) < LONGEST
-
-
-def ask(teller, question):
-    """The answer to the last turn, with the model's own answers to those before it."""
-    turns = []
-    for text in question.turns:
-        turns.append(("user", text))
-        answer, ended = teller.answer(turns)
-        turns.append(("assistant", answer))
-    return answer, ended
+    def answers(self, conversations):
+        for said in conversations:
+            turns = []
+            for text in said:
+                turns.append({"role": "user", "text": text})
+                made = self.evaluate.greedy(self.model, self.encoder.prompt(turns), LONGEST, self.encoder.end)
+                turns.append({"role": "assistant", "text": self.encoder.tokenizer.decode(made).strip()})
+            yield turns[-1]["text"], len(made) < LONGEST
 
 
 def fluency_faults(answer, ended, words):
@@ -85,8 +93,7 @@ def score_questions(teller, show):
     answers = {answer for fact in read_facts() for side in fact.sides.values() for answer in side.answers}
     words = {word for answer in answers for word in units(answer)}
     counts, loops, exact, questions = {}, 0, 0, read_questions()
-    for question in questions:
-        answer, ended = ask(teller, question)
+    for question, (answer, ended) in zip(questions, teller.answers([question.turns for question in questions])):
         faults = question.faults(answer) + fluency_faults(answer, ended, words)
         loops += has_loop(answer)
         exact += answer.strip() in answers
@@ -111,19 +118,21 @@ def report(counts):
 
 
 def write_freely(teller):
-    loops = 0
+    loops, lengths = 0, []
     for seed, opening in enumerate(OPENINGS, 1):
-        text = teller.write(opening, seed)
+        text, length = teller.write(opening, seed)
+        lengths.append(length)
         if has_loop(text):
             loops += 1
             print(f"goes in circles, seed {seed}: {opening}{text}")
-    print(f"free generation: {loops} of {len(OPENINGS)} texts go in circles")
+    print(f"free generation: {loops} of {len(OPENINGS)} texts go in circles; tokens until the model ended or 500: "
+          + ", ".join(map(str, lengths)))
     return loops == 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "assets" / "tutor.gguf")
+    parser.add_argument("--model", default="tutor", help="a built-in model's name, or a path")
     parser.add_argument("--kvasir", type=Path, default=ROOT / "build" / "release" / "kvasir")
     parser.add_argument("--device", default="")
     parser.add_argument("--checkpoint", type=Path)

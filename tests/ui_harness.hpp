@@ -1,0 +1,35 @@
+#pragma once
+
+#include "ui/snapshot.hpp"
+
+#include <functional>
+#include <string>
+
+namespace kvasir::ui {
+
+/// Dear ImGui without a display: frames are laid out and their vertices thrown away; textures count as
+/// uploaded.
+class HeadlessUi {
+  public:
+    explicit HeadlessUi(float width = 1280, float height = 800);
+    ~HeadlessUi();
+    HeadlessUi(const HeadlessUi&) = delete;
+    HeadlessUi& operator=(const HeadlessUi&) = delete;
+
+    /// One frame with `draw` inside a window that fills the display. Gives the number of vertices.
+    int frame(const std::function<void()>& draw);
+    /// Moves the mouse to the middle of the item of that name and clicks, over the frames that takes. Fails
+    /// the test where there is no such item.
+    void click(const std::string& name, const std::function<void()>& draw);
+    void type(const std::string& text, const std::function<void()>& draw);
+    void press(int key, const std::function<void()>& draw); ///< an ImGuiKey, with its modifiers
+};
+
+/// A model of that shape, running with a sequence of n tokens, and no rows.
+Snapshot synthetic_snapshot(uint32_t n_tokens, uint32_t n_layers = 4, uint32_t n_heads = 8,
+                            uint32_t n_kv_heads = 2);
+/// Rows of a layer for positions [first, first + n): each head looks back over another distance; they sum
+/// to 1.
+AttentionRows synthetic_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_t n_heads);
+
+} // namespace kvasir::ui

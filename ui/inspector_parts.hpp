@@ -1,0 +1,14 @@
+#pragma once
+
+#include "ui/panels.hpp"
+
+namespace kvasir::ui {
+
+/// A token's text with line ends and tabs written out; its number where it has no text.
+std::string visible_label(const std::string& label, int32_t id);
+
+/// The sequence as flowing tokens, those in view drawn; a click asks for ShowToken. Gives the position under
+/// the mouse.
+std::optional<uint32_t> draw_tokens(InspectorPanel& state, const Snapshot& snapshot, Requests& requests);
+
+} // namespace kvasir::ui

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "ui/snapshot.hpp"
+
+#include <imgui.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kvasir::ui {
+
+/// A picture that the GPU draws from; ours to fill with RGBA bytes.
+class Picture;
+
+/// A picture that is painted again only when what it shows has changed.
+struct Painted {
+    std::shared_ptr<Picture> picture;
+    std::vector<double> key; ///< what it was painted from
+};
+
+enum class ColorScale { linear, log, row };
+enum class HeadOrder { position, entropy, sink, distance, previous, induction };
+enum class Average { none, group, layer };
+
+/// State of the attention panel: what is shown, not what is computed.
+struct AttentionPanel {
+    uint32_t layer = 0, head = 0;
+    ColorScale scale = ColorScale::log;
+    int color_map = 0;
+    uint32_t masked_sinks = 0; ///< first keys left out, rows renormalised
+    HeadOrder order = HeadOrder::position;
+    Average average = Average::none;
+    double zoom = 1, center_x = 0.5, center_y = 0.5; ///< 1: the whole sequence
+    bool follow = true;                              ///< the newest rows, when zoomed in
+};
+
+struct AlibiPanel {
+    PositionEdit edit;            ///< as asked for last
+    PositionEdit rotation;        ///< RoPE as set in the panel, before it is asked for
+    std::optional<uint32_t> head; ///< chosen here; nothing: the map's
+    double scale_all = 1;
+    std::string model;              ///< whose edit this is
+    PositionEdit seen;              ///< the model's, as last taken over
+    uint32_t map_head = UINT32_MAX; ///< the map's, as last seen
+    Painted turns;
+};
+
+struct KvPanel {
+    uint32_t layer = 0;
+    KvType type = KvType::f16; ///< asked about
+    int n_ctx = 0;             ///< 0: as it runs
+    std::string model;         ///< whose type and n_ctx these are
+    struct Asked {
+        uint32_t layer = 0, length = 0;
+        uint64_t answer = 0;
+    };
+    std::optional<Asked> asked; ///< norms
+    Painted pages, keys, values, reads;
+};
+
+struct DevicePanel {
+    bool by_layer = true;
+};
+
+/// Where the sequence's tokens stand, so that a long one is laid out once and drawn in part.
+struct InspectorPanel {
+    std::string model;
+    float width = 0, font_size = 0;
+    std::vector<int32_t> ids;      ///< laid out so far
+    std::vector<uint32_t> lines;   ///< the first token of each line
+    float line_end = 0;            ///< where the last line ends
+    std::optional<uint32_t> shown; ///< token that was scrolled to last
+};
+
+/// Each draws the inside of its window and adds what the user asks for. A panel without anything to show says
+/// what would fill it.
+void draw_attention(AttentionPanel& state, const Snapshot& snapshot, Requests& requests);
+void draw_alibi(AlibiPanel& state, const AttentionPanel& attention, const Snapshot& snapshot,
+                Requests& requests);
+void draw_kv(KvPanel& state, const Snapshot& snapshot, Requests& requests);
+void draw_device(DevicePanel& state, const Snapshot& snapshot, Requests& requests);
+/// The sequence as tokens, the selected one's candidates, and the scrubber.
+void draw_inspector(InspectorPanel& state, const Snapshot& snapshot, Requests& requests);
+
+} // namespace kvasir::ui

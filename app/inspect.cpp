@@ -295,7 +295,6 @@ std::string describe_refused(const Findings& found) {
     const auto known = [&](const char* key) { return one_line(found.text(key)); };
     std::string text = fields({{"file", one_line(found.file.path)},
                                {"format", found.file.format},
-                               {"general", told},
                                {"family", known("general.architecture")},
                                {"name", known("general.name")},
                                {"tokenizer", known("tokenizer.ggml.model")},

@@ -264,8 +264,6 @@ void Chat::save(const std::string& path) {
 } // namespace
 
 int run(const ChatOptions& options) {
-    if (options.window)
-        notice("kvasir: the window is not part of this version; this is the chat in the terminal");
     return Chat(options).run();
 }
 

@@ -5,6 +5,7 @@
 namespace kvasir {
 
 /// The commands. Each returns the exit status; throws Error, OutputClosed or Interrupted.
+int run(const WindowOptions& options);
 int run(const ChatOptions& options);
 int run(const GenerateOptions& options);
 int run(const ScoreOptions& options);

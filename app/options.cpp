@@ -117,7 +117,7 @@ void add_sampler(CLI::App& command, SamplerOptions& sampler) {
         ->type_name("N");
 }
 
-void add_chat(CLI::App& command, ChatOptions& options) {
+void add_chat(CLI::App& command, auto& options) {
     add_model(command, options.model);
     add_sampler(command, options.sampler);
 }
@@ -213,7 +213,8 @@ void add_bench(CLI::App& command, BenchOptions& options) {
 /// CLI11's own commands and the options they fill.
 struct Parser {
     CLI::App app{"Kvasir runs language models on any Vulkan device and shows what happens inside.", "kvasir"};
-    ChatOptions bare{.window = true}, window{.window = true}, chat;
+    WindowOptions bare, window;
+    ChatOptions chat;
     GenerateOptions generate;
     ScoreOptions score;
     TokenizeOptions tokenize;
@@ -229,8 +230,23 @@ struct Parser {
                    "130 stopped by Ctrl-C.");
         app.require_subcommand(0, 1);
         add_chat(app, bare);
-        add_chat(command("window", "The window; this version has the chat in the terminal instead", window),
-                 window);
+        CLI::App& shown = command("window", "The window; without a display the chat in the terminal", window);
+        add_chat(shown, window);
+        auto* script =
+            shown.add_option("--script", window.script, "Play a file of actions; needs no display")
+                ->type_name("FILE");
+        shown.add_option("--shot", window.shot, "Save the script's last picture")
+            ->type_name("FILE.png")
+            ->needs(script);
+        shown.add_option("--width", window.width, "Of a script's picture")
+            ->check(between(320, 8192))
+            ->needs(script);
+        shown.add_option("--height", window.height, "Of a script's picture")
+            ->check(between(240, 8192))
+            ->needs(script);
+        shown.add_option("--scale", window.scale, "Of a script's display: 2 is 200 %")
+            ->check(between(0.5, 4))
+            ->needs(script);
         add_chat(command("chat", "Chat in the terminal", chat), chat);
         add_generate(command("generate", "Answer one prompt, or continue it with --raw", generate), generate);
         add_score(command("score", "Mean negative log-likelihood and perplexity of a text", score), score);

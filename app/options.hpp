@@ -24,7 +24,15 @@ struct ModelOptions {
 struct ChatOptions {
     ModelOptions model = {};
     SamplerOptions sampler = {};
-    bool window = false; ///< the window was asked for
+};
+
+struct WindowOptions {
+    ModelOptions model = {};
+    SamplerOptions sampler = {}; ///< of the chat in the terminal, where there is no display
+    std::string script;          ///< a file to play; empty: a person uses it
+    std::string shot;            ///< PNG of the last frame of a script
+    int width = 1280, height = 800;
+    float scale = 1; ///< of a script's display: 2 is 200 %
 };
 
 struct GenerateOptions {
@@ -76,8 +84,8 @@ struct BenchOptions {
     bool ops = false, json = false;
 };
 
-using Options = std::variant<ChatOptions, GenerateOptions, ScoreOptions, TokenizeOptions, AttentionOptions,
-                             InspectOptions, DevicesOptions, BenchOptions>;
+using Options = std::variant<WindowOptions, ChatOptions, GenerateOptions, ScoreOptions, TokenizeOptions,
+                             AttentionOptions, InspectOptions, DevicesOptions, BenchOptions>;
 
 /// A command line that runs nothing: help or the version (status 0, for standard output), or a wrong usage
 /// (status 2, one line for standard error).

@@ -76,8 +76,7 @@ void Thumbnail::truncate(uint32_t n) {
     while (n_keys > size && n <= n_keys / 2) { // one square becomes four
         std::vector<float> twice(p.size(), HeadMap::unread);
         for (uint32_t r = 0; r < size; ++r)
-            for (uint32_t c = 0; c <= r; ++c)
-                twice[size_t(r) * size + c] = p[size_t(r / 2) * size + c / 2];
+            for (uint32_t c = 0; c <= r; ++c) twice[size_t(r) * size + c] = p[size_t(r / 2) * size + c / 2];
         p = std::move(twice);
         n_keys /= 2;
     }
@@ -149,8 +148,8 @@ void AttentionView::truncate(uint32_t n) {
 /// Takes over the tokens of the sequence; what was known of those before the first other one stays.
 void AttentionView::learn(std::span<const int32_t> ids) {
     const size_t both = std::min(ids.size(), ids_.size());
-    const size_t same = size_t(std::mismatch(ids_.begin(), ids_.begin() + ptrdiff_t(both), ids.begin()).first -
-                               ids_.begin());
+    const size_t same =
+        size_t(std::mismatch(ids_.begin(), ids_.begin() + ptrdiff_t(both), ids.begin()).first - ids_.begin());
     while (ids_.size() > same) {
         if (earlier_.back() < 0)
             last_.erase(ids_.back());
@@ -201,8 +200,12 @@ void AttentionView::add(const AttentionRows& rows, std::span<const int32_t> ids)
             thumbnail.add(position, marked);
         }
         const auto mean = [&s](double sum) { return s.rows > 0 ? static_cast<float>(sum / s.rows) : 0; };
-        metrics_[index(rows.layer, h)] = {uint64_t(std::lround(s.rows)), mean(s.entropy),  mean(s.sink),
-                                          mean(s.distance),              mean(s.previous), mean(s.induction)};
+        metrics_[index(rows.layer, h)] = {uint64_t(std::lround(s.rows)),
+                                          mean(s.entropy),
+                                          mean(s.sink),
+                                          mean(s.distance),
+                                          mean(s.previous),
+                                          mean(s.induction)};
     }
     if (rows.layer == layer_) {
         count_reads(rows);
@@ -217,7 +220,8 @@ void AttentionView::count_reads(const AttentionRows& rows) {
     if (rows.first == 0) std::fill(read_sums_.begin(), read_sums_.end(), 0), read_weight_ = 0;
     const size_t n = size_t(rows.first) + rows.n_queries;
     if (n > read_sums_.size()) read_sums_.resize(n);
-    for (uint32_t q = rows.n_queries > remembered ? rows.n_queries - remembered : 0; q < rows.n_queries; ++q) {
+    for (uint32_t q = rows.n_queries > remembered ? rows.n_queries - remembered : 0; q < rows.n_queries;
+         ++q) {
         for (double& sum : read_sums_) sum *= decay;
         read_weight_ = read_weight_ * decay + 1;
         for (uint32_t h = 0; h < n_heads_; ++h) {

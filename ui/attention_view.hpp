@@ -47,13 +47,13 @@ class AttentionView {
     void keep_layer(std::optional<uint32_t> layer);
     /// The head that is looked at: its map is kept, whatever it takes.
     void focus(uint32_t head);
-    /// Bytes that maps may take. Above it maps of other heads than the focused one go, and map() is nullptr for
-    /// them until the layer is kept anew, or they are focused.
+    /// Bytes that maps may take. Above it maps of other heads than the focused one go, and map() is nullptr
+    /// for them until the layer is kept anew, or they are focused.
     void set_limit(uint64_t bytes);
     /// The sequence is now its first n positions. Metrics stay what they were, with the weight of n rows.
     void truncate(uint32_t n);
-    /// Takes rows over, in place of older ones of the same positions; ids: of the sequence, at least up to the
-    /// rows' last position. Rows from position 0 on begin the layer's metrics anew.
+    /// Takes rows over, in place of older ones of the same positions; ids: of the sequence, at least up to
+    /// the rows' last position. Rows from position 0 on begin the layer's metrics anew.
     void add(const AttentionRows& rows, std::span<const int32_t> ids);
 
     uint32_t n_layers() const { return n_layers_; }

@@ -58,8 +58,8 @@ class HeadMap {
     uint64_t version_ = 0;
 };
 
-/// Of two values of a pyramid the one to show: broken before all, else the larger magnitude; unread only where
-/// both are. (Written so that comparisons with NaN come out right without a test for it.)
+/// Of two values of a pyramid the one to show: broken before all, else the larger magnitude; unread only
+/// where both are. (Written so that comparisons with NaN come out right without a test for it.)
 inline float stronger(float a, float b) {
     const float x = a < 0 ? -a : a, y = b < 0 ? -b : b;
     return y > x || a != a ? b : a;

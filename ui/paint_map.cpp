@@ -16,8 +16,8 @@ float tone(ColorScale scale, float share) {
     return share > 0 ? std::clamp(1 + std::log10(share) / decades, 0.0f, 1.0f) : 0;
 }
 
-/// Colours of the log scale by the upper half of a float: 128 steps an octave, finer than the map's 256 colours
-/// over four decades, and no logarithm a pixel.
+/// Colours of the log scale by the upper half of a float: 128 steps an octave, finer than the map's 256
+/// colours over four decades, and no logarithm a pixel.
 class LogColors {
   public:
     explicit LogColors(const MapStyle& style) {
@@ -59,7 +59,7 @@ class Painter {
     const MapPart& part_;
     const MapStyle& style_;
     uint32_t level_ = 0;
-    uint32_t n_rows_;              ///< that can be painted
+    uint32_t n_rows_;             ///< that can be painted
     std::vector<Cells> columns_;  ///< keys of each pixel
     std::vector<Cells> blocks_;   ///< the same in blocks of the level, from strip_[0] on
     uint32_t low_ = 0, high_ = 0; ///< visible blocks

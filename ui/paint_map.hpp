@@ -33,8 +33,8 @@ struct MapPart {
 };
 
 /// Paints the part into pixels, [height, width]: cells of a pixel and more as squares, smaller ones by the
-/// value of the largest magnitude in a pixel, so that no peak is lost. With ColorScale::row a pixel of several
-/// rows is measured by the largest of them. Keys after the query and rows that were not read are
+/// value of the largest magnitude in a pixel, so that no peak is lost. With ColorScale::row a pixel of
+/// several rows is measured by the largest of them. Keys after the query and rows that were not read are
 /// theme().empty, what is no number theme().warning. Costs as many steps as there are pixels, about.
 void paint_map(std::span<uint32_t> pixels, int width, int height, const HeadMap& map, const MapPart& part,
                const MapStyle& style);

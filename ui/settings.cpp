@@ -47,6 +47,8 @@ void take(Settings& s, const Json& json) {
     s.chat_share = std::clamp(json.value("chat_share", s.chat_share), 0.15, 0.8);
     s.side_share = std::clamp(json.value("side_share", s.side_share), 0.1, 0.6);
     s.conversation = json.value("conversation", s.conversation);
+    s.width = std::clamp(json.value("width", s.width), 320, 16384);
+    s.height = std::clamp(json.value("height", s.height), 240, 16384);
 }
 
 } // namespace
@@ -87,7 +89,9 @@ std::string Settings::write(const std::filesystem::path& path) const {
               {"token_colors", token_colors},
               {"chat_share", chat_share},
               {"side_share", side_share},
-              {"conversation", conversation}};
+              {"conversation", conversation},
+              {"width", width},
+              {"height", height}};
     for (const auto& [preset, options] : presets) json["presets"][preset] = to_json(options);
     std::error_code error;
     std::filesystem::create_directories(path.parent_path(), error);

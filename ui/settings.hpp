@@ -25,6 +25,7 @@ struct Settings {
     bool token_colors = false;
     double chat_share = 0.36, side_share = 0.27; ///< widths of the columns
     std::string conversation;                    ///< that was open
+    int width = 1280, height = 800;              ///< of the window
 
     /// From a file; what is damaged or unknown in it stays as it is here, and `problem` tells.
     static Settings read(const std::filesystem::path& file, std::string& problem);

@@ -8,6 +8,13 @@ DECLINED = ("only know about transformers and this program", "只懂 transformer
 KINDS = ("facts", "follow-ups", "off-topic")
 
 
+def says(text, wording):
+    """True where the wording stands in the text by itself: "low" is no part of "below"."""
+    begin = r"(?<![a-z0-9])" if re.match(r"[A-Za-z0-9]", wording) else ""
+    end = r"(?![a-z0-9])" if re.search(r"[A-Za-z0-9]$", wording) else ""
+    return re.search(begin + re.escape(wording.lower()) + end, text) is not None
+
+
 @dataclass
 class Question:
     kind: str
@@ -23,8 +30,8 @@ class Question:
         if self.kind == "off-topic":
             return [] if declined else ["not declined"]
         found = ["declined"] if declined and not any("only" in w or "只" in w for words in self.must for w in words) else []
-        found += ["misses " + " or ".join(words) for words in self.must if not any(word.lower() in text for word in words)]
-        return found + ["says " + word for word in self.must_not if word.lower() in text]
+        found += ["misses " + " or ".join(words) for words in self.must if not any(says(text, word) for word in words)]
+        return found + ["says " + word for word in self.must_not if says(text, word)]
 
 
 def split(text, mark):

@@ -1,0 +1,310 @@
+#include "ui/colors.hpp"
+#include "ui/fonts.hpp"
+#include "ui/marks.hpp"
+#include "ui/text_input.hpp"
+#include "ui/ui.hpp"
+#include "ui/words.hpp"
+
+#include <imgui.h>
+
+#include <algorithm>
+#include <cfloat>
+
+namespace kvasir::ui {
+namespace {
+
+bool small_button(const char* label, const std::string& name) {
+    const bool pressed = ImGui::SmallButton((std::string(label) + "##" + name).c_str());
+    mark(name);
+    return pressed;
+}
+
+} // namespace
+
+void Ui::conversation_list() {
+    ImGui::SetNextItemWidth(-FLT_MIN);
+    input_text("##search", tr("Search conversations"), search_);
+    mark("search");
+    if (!store_) return;
+    const auto entries = search_.empty() ? store_->list() : store_->search(search_);
+    if (entries.empty())
+        ImGui::TextDisabled("%s", search_.empty() ? tr("No conversations yet.") : tr("Nothing found."));
+    for (size_t i = 0; i < entries.size(); ++i) {
+        const auto& entry = entries[i];
+        ImGui::PushID(entry.id.c_str());
+        if (ImGui::Selectable(entry.name.c_str(), entry.id == conversation_.id)) {
+            show_conversation(entry.id);
+            show_list_ = false;
+        }
+        mark("conversation " + std::to_string(i));
+        if (ImGui::BeginPopupContextItem("conversation")) {
+            if (ImGui::IsWindowAppearing()) rename_ = entry.name;
+            if (input_text("##name", tr("Name"), rename_, ImGuiInputTextFlags_EnterReturnsTrue)) {
+                if (entry.id != conversation_.id) show_conversation(entry.id);
+                conversation_.title = rename_;
+                saved(store_->save_title(conversation_));
+                ImGui::CloseCurrentPopup();
+            }
+            if (ImGui::MenuItem(tr("Delete for good"))) {
+                try {
+                    const std::string id = entry.id;
+                    store_->remove(id);
+                    if (id == conversation_.id) new_conversation();
+                } catch (const std::exception& error) {
+                    tell(error.what());
+                }
+            }
+            ImGui::EndPopup();
+        }
+        ImGui::PopID();
+    }
+}
+
+/// The tokens of an answer one by one, tinted by how sure the model was.
+void Ui::message_tokens(uint32_t index) {
+    const Message& m = conversation_.at(index);
+    const auto first = first_tokens_.find(index);
+    const float size = ImGui::GetFontSize(), line = size * 1.45f;
+    const ImVec2 origin = ImGui::GetCursorScreenPos();
+    const float right = origin.x + ImGui::GetContentRegionAvail().x;
+    ImDrawList* draw = ImGui::GetWindowDrawList();
+    ImVec2 pen = origin;
+    const ImVec2 mouse = ImGui::GetMousePos();
+    const bool over = ImGui::IsWindowHovered() &&
+                      ImGui::IsMouseHoveringRect(origin, {right, origin.y + drawn_[index].height});
+    if (over) snapshot_.hovered.reset();
+    for (uint32_t i = 0; i < m.tokens.size(); ++i) {
+        const std::string& text = m.tokens[i].text;
+        const size_t newline = text.find('\n');
+        const std::string shown = text.substr(0, newline);
+        const float width = std::max(ImGui::CalcTextSize(shown.c_str()).x, text.empty() ? size * 0.3f : 0.0f);
+        if (pen.x + width > right && pen.x > origin.x) pen = {origin.x, pen.y + line};
+        const ImVec2 low = pen, high{pen.x + width, pen.y + line * 0.92f};
+        const bool visible = ImGui::IsRectVisible(low, high);
+        if (visible) draw->AddRectFilled(low, high, certainty_color(m.tokens[i].choice.p), 2);
+        if (first != first_tokens_.end()) {
+            const uint32_t position = first->second + i;
+            const bool hit =
+                over && mouse.x >= low.x && mouse.x < high.x && mouse.y >= low.y && mouse.y < high.y;
+            if (hit) {
+                snapshot_.hovered = position;
+                ImGui::SetTooltip("%s  p %.3f", m.tokens[i].text.c_str(), double(m.tokens[i].choice.p));
+                if (ImGui::IsMouseClicked(0)) snapshot_.selected = position;
+            }
+            if (snapshot_.selected == position || snapshot_.hovered == position)
+                draw->AddRect(low, high, ImGui::GetColorU32(theme().accent), 2, 0,
+                              snapshot_.selected == position ? 2.0f : 1.0f);
+        }
+        if (visible)
+            draw->AddText({low.x, low.y + (line * 0.92f - size) / 2}, ImGui::GetColorU32(ImGuiCol_Text),
+                          shown.c_str());
+        pen.x += width;
+        for (size_t at = newline; at != std::string::npos; at = text.find('\n', at + 1))
+            pen = {origin.x, pen.y + line};
+    }
+    ImGui::Dummy({right - origin.x, pen.y + line - origin.y});
+}
+
+void Ui::message_buttons(uint32_t index) {
+    const Message& m = conversation_.at(index);
+    const auto& versions = conversation_.versions(index);
+    const std::string n = std::to_string(index);
+    ImGui::PushStyleColor(ImGuiCol_Text, theme().muted);
+    ImGui::PushStyleColor(ImGuiCol_Button, ImVec4(0, 0, 0, 0));
+    if (versions.size() > 1) {
+        const uint32_t at = conversation_.version(index);
+        const auto show = [&](uint32_t version) {
+            stop();
+            conversation_.choose(versions[version]);
+            if (store_) saved(store_->save_choice(conversation_, conversation_.last()));
+        };
+        ImGui::BeginDisabled(at == 0);
+        if (small_button("<", "earlier " + n)) show(at - 1);
+        ImGui::EndDisabled();
+        ImGui::SameLine(0, 2);
+        ImGui::Text("%u/%zu", at + 1, versions.size());
+        ImGui::SameLine(0, 2);
+        ImGui::BeginDisabled(at + 1 == versions.size());
+        if (small_button(">", "later " + n)) show(at + 1);
+        ImGui::EndDisabled();
+        ImGui::SameLine();
+    }
+    if (small_button(tr("Copy"), "copy " + n)) ImGui::SetClipboardText(m.text.c_str());
+    ImGui::SameLine(0, 4);
+    if (small_button(tr("Edit"), "edit " + n)) editing_ = index, edit_text_ = m.text;
+    if (m.role == "assistant" && index != answering_) {
+        ImGui::SameLine(0, 4);
+        if (small_button(tr("Again"), "again " + n)) regenerate(index);
+        std::string told;
+        char speed[64];
+        if (m.tokens_per_second > 0) {
+            std::snprintf(speed, sizeof speed, "%zu %s, %.1f/s", m.tokens.size(), tr("tokens"),
+                          m.tokens_per_second);
+            told = speed;
+        }
+        if (m.why == "stopped" || m.why.empty())
+            told += std::string(told.empty() ? "" : ", ") + tr("stopped");
+        if (m.why == "error") told += std::string(told.empty() ? "" : ", ") + tr("ended by an error");
+        if (!told.empty()) {
+            ImGui::SameLine();
+            ImGui::TextUnformatted(told.c_str());
+        }
+    }
+    ImGui::PopStyleColor(2);
+}
+
+void Ui::message(uint32_t index) {
+    const Message& m = conversation_.at(index);
+    const bool user = m.role == "user";
+    const float size = ImGui::GetFontSize();
+    ImGui::PushID(static_cast<int>(index));
+    ImGui::TextColored(user ? theme().muted : theme().accent, "%s", user ? tr("You") : tr("Model"));
+    if (editing_ == index) {
+        const float height =
+            std::clamp(float(1 + std::count(edit_text_.begin(), edit_text_.end(), '\n')), 3.0f, 12.0f);
+        input_multiline("##edit", edit_text_, {-FLT_MIN, height * size * 1.3f + size}, 0);
+        mark("edit box");
+        if (ImGui::Button(user ? tr("Send as a new version") : tr("Keep as a new version"))) {
+            const std::string text = edit_text_;
+            ImGui::PopID();
+            return edit_to(index, text);
+        }
+        mark("edit done");
+        ImGui::SameLine();
+        if (ImGui::Button(tr("Cancel"))) editing_.reset();
+    } else if (!user && settings_.token_colors && !m.tokens.empty()) {
+        message_tokens(index);
+    } else {
+        Drawn& drawn = drawn_[index];
+        if (drawn.bytes != m.text.size()) {
+            drawn.bytes = m.text.size();
+            drawn.markdown = Markdown(m.text);
+        }
+        draw_markdown(drawn.markdown, ImGui::GetContentRegionAvail().x, std::to_string(index).c_str(),
+                      drawn.selection);
+        if (index == answering_ && m.text.empty()) ImGui::TextDisabled("...");
+    }
+    if (editing_ != index) message_buttons(index);
+    ImGui::Dummy({0, size * 0.4f});
+    ImGui::PopID();
+}
+
+/// How much of the context is used, and what happens when it is full.
+void Ui::context_meter() {
+    if (!snapshot_.model) return;
+    const uint32_t n_ctx = snapshot_.model->n_ctx, skipped = left_out();
+    const auto used = static_cast<uint32_t>(snapshot_.sequence.size());
+    if (skipped > 0)
+        ImGui::TextColored(theme().warning,
+                           tr("The context holds %u tokens: the first %u messages will not be read."), n_ctx,
+                           skipped);
+    else if (used > n_ctx * 3 / 4)
+        ImGui::TextColored(theme().warning,
+                           tr("%u of %u tokens are used: at the end of the context the answer stops, then "
+                              "the oldest messages are left out."),
+                           used, n_ctx);
+}
+
+void Ui::input_box() {
+    const float size = ImGui::GetFontSize();
+    const float button = ImGui::CalcTextSize(tr("Send")).x + 3 * size;
+    if (focus_input_) ImGui::SetKeyboardFocusHere(), focus_input_ = false;
+    const float lines = std::clamp(float(1 + std::count(input_.begin(), input_.end(), '\n')), 2.0f, 8.0f);
+    const ImVec2 box{ImGui::GetContentRegionAvail().x - button - size * 0.5f, lines * size * 1.2f + size};
+    ImGuiInputTextFlags flags = ImGuiInputTextFlags_EnterReturnsTrue;
+    if (settings_.enter_sends && !ImGui::GetIO().KeyShift) flags |= ImGuiInputTextFlags_CtrlEnterForNewLine;
+    const bool entered = input_multiline("##message", input_, box, flags);
+    mark("message");
+    if (entered) send(), focus_input_ = true;
+    if (input_.empty()) {
+        const ImVec2 low = ImGui::GetItemRectMin();
+        ImGui::GetWindowDrawList()->AddText({low.x + size * 0.5f, low.y + size * 0.35f},
+                                            ImGui::GetColorU32(theme().muted),
+                                            tr("Write a message. Enter sends, Shift+Enter begins a line."));
+    }
+    ImGui::SameLine();
+    const ImVec2 whole{button, box.y};
+    if (snapshot_.generating) {
+        if (ImGui::Button(tr("Stop"), whole)) stop();
+        mark("stop");
+    } else {
+        ImGui::BeginDisabled(!snapshot_.model);
+        if (ImGui::Button(tr("Send"), whole)) send(), focus_input_ = true;
+        ImGui::EndDisabled();
+        mark("send");
+    }
+}
+
+void Ui::chat() {
+    if (ImGui::Button(show_list_ ? tr("Back") : tr("Conversations"))) show_list_ = !show_list_;
+    mark("conversations");
+    ImGui::SameLine();
+    if (ImGui::Button(tr("New"))) new_conversation(), show_list_ = false;
+    mark("new conversation");
+    ImGui::SameLine();
+    ImGui::Checkbox(tr("Tokens"), &settings_.token_colors);
+    mark("tokens");
+    if (ImGui::IsItemHovered())
+        ImGui::SetTooltip("%s", tr("Answers as tokens, redder where the model was less sure"));
+    ImGui::SameLine();
+    if (ImGui::Button(tr("Export"))) ImGui::OpenPopup("export");
+    mark("export");
+    if (ImGui::BeginPopup("export")) {
+        const std::string name = conversation_.id;
+        if (ImGui::MenuItem("Markdown")) route({SaveFile{name + ".md", conversation_.to_markdown()}});
+        mark("export markdown");
+        if (ImGui::MenuItem("JSON")) route({SaveFile{name + ".json", conversation_.to_json()}});
+        mark("export json");
+        ImGui::EndPopup();
+    }
+    ImGui::Separator();
+    if (show_list_) return conversation_list();
+
+    const float size = ImGui::GetFontSize();
+    const float lines = std::clamp(float(1 + std::count(input_.begin(), input_.end(), '\n')), 2.0f, 8.0f);
+    const float below = lines * size * 1.2f + size * 3.6f;
+    ImGui::BeginChild("messages", {0, -below}, ImGuiChildFlags_None);
+    const auto path = conversation_.path();
+    if (path.empty()) {
+        ImGui::Dummy({0, size});
+        ImGui::PushTextWrapPos();
+        ImGui::TextDisabled("%s", tr("Ask something. The model's attention, its cache and its probabilities "
+                                     "appear beside the text while it answers."));
+        ImGui::PopTextWrapPos();
+    }
+    for (const uint32_t at : path) {
+        // A message out of sight is its height.
+        Drawn& drawn = drawn_[at];
+        const ImVec2 start = ImGui::GetCursorScreenPos();
+        const bool known = drawn.height > 0 && at != answering_ && editing_ != at;
+        if (known && !ImGui::IsRectVisible(start, {start.x + 1, start.y + drawn.height})) {
+            ImGui::Dummy({0, drawn.height - ImGui::GetStyle().ItemSpacing.y});
+            continue;
+        }
+        const size_t n = conversation_.messages().size();
+        message(at);
+        drawn_[at].height = ImGui::GetCursorScreenPos().y - start.y;
+        if (conversation_.messages().size() != n || conversation_.path() != path)
+            break; // it asked for something
+    }
+    // It follows the text until the reader scrolls away, and again when the reader comes back to the end.
+    const bool scrolled = ImGui::GetIO().MouseWheel != 0 && ImGui::IsWindowHovered();
+    if (scrolled && ImGui::GetIO().MouseWheel > 0) follow_ = false;
+    if (ImGui::GetScrollY() >= ImGui::GetScrollMaxY() - size && !scrolled && snapshot_.generating == false)
+        follow_ = true;
+    if (scrolled && ImGui::GetIO().MouseWheel < 0 && ImGui::GetScrollY() >= ImGui::GetScrollMaxY() - 3 * size)
+        follow_ = true;
+    if (follow_) ImGui::SetScrollY(ImGui::GetScrollMaxY());
+    ImGui::EndChild();
+    if (!follow_ && snapshot_.generating) {
+        if (ImGui::SmallButton(tr("Go to the end"))) follow_ = true;
+        mark("go to the end");
+    } else if (snapshot_.prompt) {
+        ImGui::TextDisabled(tr("reading: %u of %u tokens"), snapshot_.prompt->done, snapshot_.prompt->total);
+    } else
+        context_meter();
+    ImGui::SetCursorPosY(ImGui::GetWindowHeight() - lines * size * 1.2f - size * 2.1f);
+    input_box();
+}
+
+} // namespace kvasir::ui

@@ -1,0 +1,219 @@
+#include "ui/colors.hpp"
+#include "ui/marks.hpp"
+#include "ui/picture.hpp"
+#include "ui/ui.hpp"
+#include "ui/words.hpp"
+
+#include <imgui.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <filesystem>
+
+namespace kvasir::ui {
+namespace {
+
+constexpr float font_size = 16; ///< at scale 1
+
+std::string megabytes(uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f MiB", double(bytes) / (1 << 20));
+    return text;
+}
+
+} // namespace
+
+void Ui::set_scale(float dpi_scale) {
+    look_changed_ |= dpi_scale != dpi_scale_;
+    dpi_scale_ = dpi_scale;
+}
+
+void Ui::apply_look() {
+    if (!look_changed_) return;
+    look_changed_ = false;
+    const float scale = static_cast<float>(settings_.font_scale) * dpi_scale_;
+    apply_theme(settings_.dark, scale);
+    set_language(settings_.language == "zh" ? Language::chinese : Language::english);
+    ImGui::GetStyle().FontSizeBase = font_size * scale;
+    for (auto& [index, drawn] : drawn_) drawn.height = 0;
+}
+
+/// Keys that work wherever the keyboard is.
+void Ui::keys() {
+    auto global = [](ImGuiKeyChord chord) {
+        return ImGui::Shortcut(chord, ImGuiInputFlags_RouteGlobal | ImGuiInputFlags_RouteOverActive);
+    };
+    if (ImGui::IsKeyPressed(ImGuiKey_Escape) && snapshot_.generating) stop();
+    if (global(ImGuiMod_Ctrl | ImGuiKey_N)) new_conversation();
+    if (global(ImGuiMod_Ctrl | ImGuiKey_O)) open_models_ = true;
+    if (global(ImGuiMod_Ctrl | ImGuiKey_Comma)) open_settings_ = true;
+    if (global(ImGuiMod_Ctrl | ImGuiKey_R) && conversation_.last() != Message::none &&
+        conversation_.at(conversation_.last()).role == "assistant")
+        regenerate(conversation_.last());
+    if (global(ImGuiMod_Ctrl | ImGuiKey_L)) focus_input_ = true;
+    double scale = settings_.font_scale;
+    if (global(ImGuiMod_Ctrl | ImGuiKey_Equal) || global(ImGuiMod_Ctrl | ImGuiKey_KeypadAdd)) scale *= 1.1;
+    if (global(ImGuiMod_Ctrl | ImGuiKey_Minus) || global(ImGuiMod_Ctrl | ImGuiKey_KeypadSubtract))
+        scale /= 1.1;
+    if (global(ImGuiMod_Ctrl | ImGuiKey_0)) scale = 1;
+    if (scale != settings_.font_scale) {
+        settings_.font_scale = std::clamp(scale, 0.5, 4.0);
+        look_changed_ = true;
+        save_settings();
+    }
+}
+
+void Ui::toolbar() {
+    const auto& model = snapshot_.model;
+    const std::string shown =
+        model ? (model->name.empty() ? std::filesystem::path(model->path).filename().string() : model->name)
+        : settings_.model.empty() ? tr("no model")
+                                  : std::filesystem::path(settings_.model).filename().string();
+    if (ImGui::Button((std::string(tr("Model")) + ": " + shown + "##model").c_str())) open_models_ = true;
+    mark("model");
+    if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", (model ? model->path : settings_.model).c_str());
+    ImGui::SameLine();
+    const std::string device = model                      ? model->device.name
+                               : settings_.device.empty() ? tr("the best one")
+                                                          : settings_.device;
+    if (ImGui::Button((std::string(tr("Device")) + ": " + device + "##device").c_str()))
+        ImGui::OpenPopup("devices");
+    mark("device");
+    device_menu();
+    ImGui::SameLine();
+    if (ImGui::Button(tr("Sampler"))) ImGui::OpenPopup("sampler");
+    mark("sampler");
+    if (ImGui::BeginPopup("sampler")) {
+        sampler_settings();
+        ImGui::EndPopup();
+    }
+    ImGui::SameLine();
+    if (ImGui::Button(tr("Settings"))) open_settings_ = true;
+    mark("settings");
+    ImGui::SameLine();
+    if (snapshot_.loading) {
+        const auto& l = *snapshot_.loading;
+        const float share = l.total ? float(double(l.done) / double(l.total)) : 0;
+        ImGui::ProgressBar(share, {ImGui::GetFontSize() * 14, 0},
+                           (std::string(tr("loading")) + " " + megabytes(l.done)).c_str());
+        mark("loading");
+    } else
+        status_line();
+}
+
+void Ui::status_line() {
+    const auto& m = snapshot_.model;
+    if (!m) return ImGui::TextDisabled("%s", tr("no model is loaded"));
+    const auto used = static_cast<uint32_t>(snapshot_.sequence.size());
+    const float share = m->n_ctx ? float(used) / float(m->n_ctx) : 0;
+    char text[96];
+    if (snapshot_.tokens_per_second > 0) {
+        ImGui::Text("%.1f %s", snapshot_.tokens_per_second, tr("tokens/s"));
+        ImGui::SameLine();
+    }
+    std::snprintf(text, sizeof text, "%u / %u", used, m->n_ctx);
+    ImGui::PushStyleColor(ImGuiCol_PlotHistogram, share < 0.5f   ? theme().good
+                                                  : share < 0.8f ? theme().warning
+                                                                 : theme().bad);
+    ImGui::ProgressBar(std::min(share, 1.0f), {ImGui::GetFontSize() * 8, 0}, text);
+    ImGui::PopStyleColor();
+    mark("context");
+    if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr("tokens in the context, of those it holds"));
+    ImGui::SameLine();
+    ImGui::Text("KV %s", megabytes(m->kv_bytes).c_str());
+    ImGui::SameLine();
+    ImGui::TextColored(theme().muted, "%s %u %s %u", tr("layer"), attention_.layer, tr("head"),
+                       attention_.head);
+}
+
+void Ui::notices() {
+    for (size_t i = 0; i < notices_.size(); ++i) {
+        ImGui::PushID(static_cast<int>(i));
+        if (ImGui::SmallButton("x")) {
+            notices_.erase(notices_.begin() + std::ptrdiff_t(i));
+            ImGui::PopID();
+            return;
+        }
+        mark("dismiss " + std::to_string(i));
+        ImGui::SameLine();
+        ImGui::PushTextWrapPos();
+        ImGui::TextColored(notices_[i].bad ? theme().bad : theme().good, "%s", notices_[i].text.c_str());
+        ImGui::PopTextWrapPos();
+        ImGui::PopID();
+    }
+}
+
+void Ui::splitter(const char* name, double& share, double sign) {
+    ImGui::SameLine(0, 0);
+    const float width = ImGui::GetFontSize() * 0.4f;
+    ImGui::InvisibleButton(name, {width, ImGui::GetContentRegionAvail().y});
+    if (ImGui::IsItemHovered() || ImGui::IsItemActive()) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeEW);
+    if (ImGui::IsItemActive())
+        share = std::clamp(share + sign * double(ImGui::GetIO().MouseDelta.x / ImGui::GetIO().DisplaySize.x),
+                           0.15, 0.6);
+    if (ImGui::IsItemDeactivated()) save_settings();
+    ImGui::SameLine(0, 0);
+}
+
+void Ui::side_tabs() {
+    Requests requests;
+    if (ImGui::BeginTabBar("side")) {
+        auto tab = [&](const char* title, const char* name, const auto& draw) {
+            const bool shown = ImGui::BeginTabItem((std::string(title) + "###" + name).c_str());
+            mark(std::string("tab ") + name);
+            if (!shown) return;
+            ImGui::BeginChild("body");
+            draw();
+            ImGui::EndChild();
+            ImGui::EndTabItem();
+        };
+        tab(tr("Tokens"), "tokens", [&] { draw_inspector(inspector_, snapshot_, requests); });
+        tab(tr("KV cache"), "kv", [&] { draw_kv(kv_, snapshot_, requests); });
+        tab(tr("Positions"), "positions", [&] { draw_alibi(alibi_, attention_, snapshot_, requests); });
+        tab(tr("Device"), "device", [&] { draw_device(device_, snapshot_, requests); });
+        ImGui::EndTabBar();
+    }
+    route(std::move(requests));
+}
+
+void Ui::columns() {
+    const float width = ImGui::GetContentRegionAvail().x;
+    const float left = width * static_cast<float>(settings_.chat_share),
+                right = width * static_cast<float>(settings_.side_share);
+    ImGui::BeginChild("chat", {left, 0}, ImGuiChildFlags_AlwaysUseWindowPadding);
+    chat();
+    ImGui::EndChild();
+    splitter("chat width", settings_.chat_share, 1);
+    ImGui::BeginChild("attention", {width - left - right - ImGui::GetFontSize() * 0.8f, 0},
+                      ImGuiChildFlags_AlwaysUseWindowPadding);
+    Requests requests;
+    draw_attention(attention_, snapshot_, requests);
+    route(std::move(requests));
+    ImGui::EndChild();
+    splitter("side width", settings_.side_share, -1);
+    ImGui::BeginChild("side", {0, 0}, ImGuiChildFlags_AlwaysUseWindowPadding);
+    side_tabs();
+    ImGui::EndChild();
+}
+
+void Ui::draw() {
+    apply_look();
+    next_marks();
+    sweep_pictures();
+    keys();
+    const ImGuiViewport* viewport = ImGui::GetMainViewport();
+    ImGui::SetNextWindowPos(viewport->WorkPos);
+    ImGui::SetNextWindowSize(viewport->WorkSize);
+    ImGui::Begin("Kvasir", nullptr,
+                 ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
+                     ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoSavedSettings);
+    toolbar();
+    notices();
+    columns();
+    model_dialog();
+    settings_dialog();
+    save_dialog();
+    ImGui::End();
+}
+
+} // namespace kvasir::ui

@@ -1,7 +1,8 @@
-#include "app/attention_map.hpp"
 #include "app/commands.hpp"
 #include "app/models.hpp"
+#include "app/output.hpp"
 #include "app/terminal.hpp"
+#include "runtime/attention_map.hpp"
 #include "runtime/error.hpp"
 
 #include <algorithm>
@@ -66,6 +67,33 @@ AttentionMap watch(Running& running, const AttentionOptions& options) {
     return map;
 }
 
+/// The strongest keys of each query, a table a head.
+std::string strongest_keys(const AttentionMap& map) {
+    constexpr size_t shown = 4;
+    std::string text;
+    for (size_t h = 0; h < map.heads.size(); ++h) {
+        std::vector<std::vector<std::string>> rows;
+        for (size_t q = 0; q < map.n(); ++q) {
+            std::vector<size_t> keys(q + 1);
+            std::iota(keys.begin(), keys.end(), size_t{0});
+            const float* p = map.row(h, q);
+            const auto end = keys.begin() + static_cast<ptrdiff_t>(std::min(shown, keys.size()));
+            std::partial_sort(keys.begin(), end, keys.end(),
+                              [p](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
+            std::vector<std::string> row{std::to_string(q), one_line(map.tokens[q])};
+            for (auto key = keys.begin(); key != end; ++key) {
+                row.push_back(fixed(p[*key], 3));
+                row.push_back(std::to_string(*key) + ":" + one_line(map.tokens[*key]));
+            }
+            rows.push_back(std::move(row));
+        }
+        text += (h ? "\n" : "") +
+                ("layer " + std::to_string(map.layer) + " head " + std::to_string(map.heads[h])) +
+                ": each query with its strongest keys\n" + table(rows);
+    }
+    return text;
+}
+
 } // namespace
 
 int run(const AttentionOptions& options) {
@@ -78,12 +106,13 @@ int run(const AttentionOptions& options) {
         print(strongest_keys(map));
         return 0;
     }
+    const Sink write = [&file](std::string_view bytes) { file->write(bytes); };
     if (options.out.ends_with(".png"))
-        write_png(*file, map);
+        write_png(write, map);
     else if (options.out.ends_with(".npy"))
-        write_npy(*file, map);
+        write_npy(write, map);
     else
-        write_json(*file, map);
+        write_json(write, map);
     file->commit();
     return 0;
 }

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -67,14 +66,6 @@ void show_progress(std::string_view line) {
 
 std::string to_text(const nlohmann::json& json) {
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-double shortest(float value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    double result = 0;
-    std::from_chars(digits, end, result);
-    return result;
 }
 
 std::string harmless(std::string_view text) {

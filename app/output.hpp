@@ -29,9 +29,6 @@ void show_progress(std::string_view line);
 /// As one line of indented JSON text with a line end; bytes that are not UTF-8 become U+FFFD.
 std::string to_text(const nlohmann::json& json);
 
-/// `value` as the double with the fewest digits that is the same float: JSON without noise digits.
-double shortest(float value);
-
 /// Text from a file for a terminal: control characters (escape sequences) but line ends and tabs become
 /// U+FFFD.
 std::string harmless(std::string_view text);

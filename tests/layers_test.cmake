@@ -10,7 +10,7 @@ set(ui_may "^(shaders|runtime|ui)/")
 set(app_may "^(shaders|runtime|ui|app)/")
 set(tests_may "^(shaders|runtime|ui|app|tests)/")
 set(shaders_not "^(vulkan|GLFW|CLI|imgui|stb|doctest)")
-set(runtime_not "^(GLFW|CLI|imgui|stb|doctest)")
+set(runtime_not "^(GLFW|CLI|imgui|doctest)")
 set(ui_not "^(CLI|doctest)|^runtime/(ops|forward|weights|gpu/(commands|pipeline))\\.hpp$") # a panel draws; it computes nothing on the GPU
 set(app_not "^doctest")
 set(tests_not "^$")

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ui/heatmap.hpp"
 #include "ui/snapshot.hpp"
 
 #include <imgui.h>
@@ -14,29 +15,35 @@
 
 namespace kvasir::ui {
 
-/// A picture that the GPU draws from; ours to fill with RGBA bytes.
-class Picture;
-
 /// A picture that is painted again only when what it shows has changed.
 struct Painted {
     std::shared_ptr<Picture> picture;
     std::vector<double> key; ///< what it was painted from
 };
 
-enum class ColorScale { linear, log, row };
 enum class HeadOrder { position, entropy, sink, distance, previous, induction };
 enum class Average { none, group, layer };
+/// What is taken away from the map that is shown.
+enum class Difference { none, pinned, head };
 
-/// State of the attention panel: what is shown, not what is computed.
+/// What the attention panel has computed: pictures, averages.
+struct AttentionParts;
+
+/// State of the attention panel.
 struct AttentionPanel {
     uint32_t layer = 0, head = 0;
     ColorScale scale = ColorScale::log;
     int color_map = 0;
-    uint32_t masked_sinks = 0; ///< first keys left out, rows renormalised
-    HeadOrder order = HeadOrder::position;
+    uint32_t masked_sinks = 0;             ///< first keys left out, rows renormalised
+    HeadOrder order = HeadOrder::position; ///< the metric that colours the heads' frames
+    bool sorted = true;                    ///< heads by that metric, not by layer
+    bool grid = true;                      ///< all heads are shown, and surveyed
     Average average = Average::none;
-    double zoom = 1, center_x = 0.5, center_y = 0.5; ///< 1: the whole sequence
-    bool follow = true;                              ///< the newest rows, when zoomed in
+    Difference difference = Difference::none;
+    uint32_t other_head = 0; ///< Difference::head: of the same layer
+    MapView view;
+    bool busy = false; ///< work is left: draw another frame soon
+    std::shared_ptr<AttentionParts> parts;
 };
 
 struct AlibiPanel {

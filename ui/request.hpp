@@ -51,6 +51,9 @@ struct Pause {};
 struct Watch {
     std::optional<uint32_t> layer;
     bool survey = false;
+    uint32_t head = 0; ///< of the layer, which is looked at: AttentionView::focus
+
+    bool operator==(const Watch&) const = default;
 };
 /// Computes the sequence again, for the rows of a layer that was not watched when it was made.
 struct Replay {};

@@ -1,9 +1,10 @@
 #pragma once
 
-#include "app/output.hpp"
-
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvasir {
@@ -21,19 +22,19 @@ struct AttentionMap {
     const float* row(size_t head, size_t query) const { return p.data() + (head * n() + query) * n(); }
 };
 
+/// Takes a file's next bytes.
+using Sink = std::function<void(std::string_view)>;
+
 /// The picture has one square of one colour a cell: rows are queries, columns keys, several heads in a grid,
 /// row by row. Colours go from 0 to the largest probability; cells above the diagonal are neutral. Throws
 /// Error where the picture would be larger than 16384 pixels a side.
-void write_png(OutputFile& file, const AttentionMap& map);
+void write_png(const Sink& write, const AttentionMap& map);
 
 /// float32 [n_heads, n, n], or [n, n] for one head. Source: NumPy's documentation of the npy format,
 /// version 1.0.
-void write_npy(OutputFile& file, const AttentionMap& map);
+void write_npy(const Sink& write, const AttentionMap& map);
 
-/// {layer, heads, ids, tokens, rows: [n_heads][n][n]}
-void write_json(OutputFile& file, const AttentionMap& map);
-
-/// The strongest keys of each query, a table a head.
-std::string strongest_keys(const AttentionMap& map);
+/// {layer, heads, ids, tokens, rows: [n_heads][n][n]}; what is no number is null.
+void write_json(const Sink& write, const AttentionMap& map);
 
 } // namespace kvasir

@@ -1,15 +1,15 @@
-#include "app/attention_map.hpp"
+#include "runtime/attention_map.hpp"
 
 #include "runtime/error.hpp"
+#include "runtime/png.hpp"
 
 #include <nlohmann/json.hpp>
-#include <stb_image_write.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cmath>
-#include <numeric>
 
 namespace kvasir {
 
@@ -56,9 +56,19 @@ struct Grid {
     size_t side(size_t count) const { return count * square + (count - 1) * space; }
 };
 
+/// With the fewest digits that are the same float; JSON knows no infinities.
+void add_number(std::string& text, float value) {
+    if (!std::isfinite(value)) {
+        text += "null";
+        return;
+    }
+    char digits[32];
+    text.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
 } // namespace
 
-void write_png(OutputFile& file, const AttentionMap& map) {
+void write_png(const Sink& write, const AttentionMap& map) {
     const size_t n = map.n();
     const Grid grid(map.heads.size(), n);
     const size_t width = grid.side(grid.columns), height = grid.side(grid.rows);
@@ -80,14 +90,11 @@ void write_png(OutputFile& file, const AttentionMap& map) {
                     key > query ? masked : viridis(map.row(h, query)[key] / most);
             }
     }
-    auto write = [](void* to, void* data, int size) {
-        static_cast<OutputFile*>(to)->write(data, static_cast<size_t>(size));
-    };
-    stbi_write_png_to_func(write, &file, static_cast<int>(width), static_cast<int>(height), 3, pixels.data(),
-                           static_cast<int>(width * 3));
+    write(to_png({pixels.data()->data(), pixels.size() * 3}, static_cast<uint32_t>(width),
+                 static_cast<uint32_t>(height), 3));
 }
 
-void write_npy(OutputFile& file, const AttentionMap& map) {
+void write_npy(const Sink& write, const AttentionMap& map) {
     const std::string n = std::to_string(map.n());
     const std::string shape =
         map.heads.size() == 1 ? n + ", " + n : std::to_string(map.heads.size()) + ", " + n + ", " + n;
@@ -96,56 +103,32 @@ void write_npy(OutputFile& file, const AttentionMap& map) {
         10; // magic, version, length; with the header a multiple of 64, ended by a new line
     header.append(63 - (preamble + header.size()) % 64, ' ');
     header += '\n';
-    file.write(std::string_view("\x93NUMPY\x01\x00", 8));
+    write(std::string_view("\x93NUMPY\x01\x00", 8));
     const char length[2] = {static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-    file.write(length, 2);
-    file.write(header);
-    file.write(map.p.data(), map.p.size() * sizeof(float));
+    write({length, 2});
+    write(header);
+    write({reinterpret_cast<const char*>(map.p.data()), map.p.size() * sizeof(float)});
 }
 
-void write_json(OutputFile& file, const AttentionMap& map) {
+void write_json(const Sink& write, const AttentionMap& map) {
     const nlohmann::json head{
         {"layer", map.layer}, {"heads", map.heads}, {"ids", map.ids}, {"tokens", map.tokens}};
-    std::string text = to_text(head);
-    text.resize(text.size() -
-                2); // the rows are written one by one: as one value they would take ten times the memory
-    file.write(text + ",\"rows\":[");
+    std::string text = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    text.pop_back(); // the rows are written one by one: as one value they would take ten times the memory
+    write(text + ",\"rows\":[");
     for (size_t h = 0; h < map.heads.size(); ++h) {
-        file.write(h ? ",[" : "[");
+        write(h ? ",[" : "[");
         for (size_t q = 0; q < map.n(); ++q) {
-            std::vector<double> row;
-            for (size_t j = 0; j < map.n(); ++j) row.push_back(shortest(map.row(h, q)[j]));
-            file.write((q ? "," : "") + nlohmann::json(row).dump());
-        }
-        file.write("]");
-    }
-    file.write("]}\n");
-}
-
-std::string strongest_keys(const AttentionMap& map) {
-    constexpr size_t shown = 4;
-    std::string text;
-    for (size_t h = 0; h < map.heads.size(); ++h) {
-        std::vector<std::vector<std::string>> rows;
-        for (size_t q = 0; q < map.n(); ++q) {
-            std::vector<size_t> keys(q + 1);
-            std::iota(keys.begin(), keys.end(), size_t{0});
-            const float* p = map.row(h, q);
-            const auto end = keys.begin() + static_cast<ptrdiff_t>(std::min(shown, keys.size()));
-            std::partial_sort(keys.begin(), end, keys.end(),
-                              [p](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-            std::vector<std::string> row{std::to_string(q), one_line(map.tokens[q])};
-            for (auto key = keys.begin(); key != end; ++key) {
-                row.push_back(fixed(p[*key], 3));
-                row.push_back(std::to_string(*key) + ":" + one_line(map.tokens[*key]));
+            text = q ? ",[" : "[";
+            for (size_t j = 0; j < map.n(); ++j) {
+                if (j) text += ',';
+                add_number(text, map.row(h, q)[j]);
             }
-            rows.push_back(std::move(row));
+            write(text + "]");
         }
-        text += (h ? "\n" : "") +
-                ("layer " + std::to_string(map.layer) + " head " + std::to_string(map.heads[h])) +
-                ": each query with its strongest keys\n" + table(rows);
+        write("]");
     }
-    return text;
+    write("]}\n");
 }
 
 } // namespace kvasir

@@ -16,7 +16,8 @@ uint32_t text_color(bool strong) {
 void add_rotated(ImDrawList& list, ImVec2 end, uint32_t color, const std::string& text) {
     const ImVec2 size = ImGui::CalcTextSize(text.c_str());
     const int first = list.VtxBuffer.Size;
-    // Laid out from (0, 0) so that nothing is clipped away before it is turned; ImGui leaves clipping to the GPU.
+    // Laid out from (0, 0) so that nothing is clipped away before it is turned; ImGui leaves clipping to the
+    // GPU.
     list.AddText({end.x, end.y}, color, text.c_str());
     for (int i = first; i < list.VtxBuffer.Size; ++i) {
         ImVec2& p = list.VtxBuffer[i].pos;
@@ -43,7 +44,8 @@ uint32_t step_of(double cell, double room) {
 }
 
 /// Calls f(position) for those that are visible.
-template <class F> void each(double first, double room, double cell, uint32_t n, uint32_t step, const F& f) {
+template <class F>
+void each(double first, double room, double cell, uint32_t n, uint32_t step, const F& f) {
     const double last = std::min<double>(n, first + room / cell);
     for (auto i = static_cast<uint32_t>(std::ceil(first / step)) * step; i < last; i += step) f(i);
 }

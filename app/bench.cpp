@@ -161,7 +161,17 @@ std::vector<OperationTime> profile_all(const BenchOptions& options, Device& devi
     return all;
 }
 
-nlohmann::json to_json(const DeviceInfo& device, const std::string& model, double copy,
+/// How long the model took to load. A copy reads and writes each byte, so that loading at copying's speed is
+/// half the bytes that copying moves.
+struct Loading {
+    uint64_t bytes = 0; ///< of the weights in the file
+    double seconds = 0;
+
+    double gb_s() const { return static_cast<double>(bytes) / seconds / 1e9; }
+    double fraction_of_copy(double copy) const { return gb_s() * 1e9 / (copy / 2); }
+};
+
+nlohmann::json to_json(const DeviceInfo& device, const std::string& model, double copy, const Loading& load,
                        const std::vector<Result>& results, const std::vector<OperationTime>& operations) {
     nlohmann::json tests = nlohmann::json::array(), ops = nlohmann::json::array();
     for (const Result& r : results)
@@ -180,14 +190,21 @@ nlohmann::json to_json(const DeviceInfo& device, const std::string& model, doubl
                         {"driver", device.driver},
                         {"model", model},
                         {"copy_gb_s", copy / 1e9},
+                        {"load",
+                         {{"bytes", load.bytes},
+                          {"seconds", load.seconds},
+                          {"gb_s", load.gb_s()},
+                          {"fraction_of_copy", load.fraction_of_copy(copy)}}},
                         {"tests", tests}};
     if (!operations.empty()) json["ops"] = ops;
     return json;
 }
 
-std::string describe(const DeviceInfo& device, double copy, const std::vector<Result>& results,
-                     const std::vector<OperationTime>& operations) {
-    std::string text = device.name + ", " + device.driver + ", copies " + fixed(copy / 1e9, 2) + " GB/s\n\n";
+std::string describe(const DeviceInfo& device, double copy, const Loading& load,
+                     const std::vector<Result>& results, const std::vector<OperationTime>& operations) {
+    std::string text = device.name + ", " + device.driver + ", copies " + fixed(copy / 1e9, 2) + " GB/s\n";
+    text += mebibytes(load.bytes) + " loaded in " + fixed(load.seconds, 2) + " s, " + fixed(load.gb_s(), 2) +
+            " GB/s, " + fixed(100 * load.fraction_of_copy(copy), 1) + " % of a copy's speed\n\n";
     std::vector<std::vector<std::string>> rows{{"test", "tokens/s", "min", "max", "GB/s", "of copy"}};
     for (const Result& r : results)
         rows.push_back({r.test.name, fixed(r.median, 1), fixed(r.min, 1), fixed(r.max, 1), fixed(r.gb_s(), 2),
@@ -221,7 +238,10 @@ int run(const BenchOptions& options) {
                     "a larger --context or smaller -p, -n, -d");
     Running running(options.model, positions);
     const double copy = running.device->copy_bandwidth();
-    const double weights = weight_bytes(read_model(running.path), running.model.spec);
+    const ModelFile file = read_model(running.path);
+    const double weights = weight_bytes(file, running.model.spec);
+    Loading load{.seconds = running.load_seconds};
+    for (const TensorInfo& tensor : file.tensors) load.bytes += tensor.bytes();
     const auto kv = static_cast<double>(running.model.spec.kv_bytes_per_token(options.model.kv));
 
     Runner runner(running.session, running.model.spec.n_vocab);
@@ -234,8 +254,8 @@ int run(const BenchOptions& options) {
     if (options.ops)
         operations = profile_all(options, *running.device, running.model, running.session.n_ctx(), tests);
     const DeviceInfo& device = running.device->info();
-    print(options.json ? to_text(to_json(device, running.path, copy, results, operations))
-                       : describe(device, copy, results, operations));
+    print(options.json ? to_text(to_json(device, running.path, copy, load, results, operations))
+                       : describe(device, copy, load, results, operations));
     return 0;
 }
 

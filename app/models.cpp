@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 
@@ -25,7 +26,8 @@ void notice_quantised(const Quantised& done, DType dtype) {
     notice(text);
 }
 
-Model load(Device& device, const std::string& path, std::optional<DType> quantize) {
+Model load(Device& device, const std::string& path, std::optional<DType> quantize, double& seconds) {
+    const auto start = std::chrono::steady_clock::now();
     auto progress = [&](uint64_t done, uint64_t total) {
         throw_if_interrupted();
         show_progress("loading " + mebibytes(total) + ": " +
@@ -33,6 +35,7 @@ Model load(Device& device, const std::string& path, std::optional<DType> quantiz
     };
     Model model = load_model(device, path, progress, quantize);
     show_progress("");
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (quantize) notice_quantised(model.weights.quantised, *quantize);
     return model;
 }
@@ -58,7 +61,7 @@ std::string model_path(const std::string& model) {
 Running::Running(const ModelOptions& options, uint32_t context)
     : path(model_path(options.model)),
       device(std::make_unique<Device>(DeviceOptions{.device = options.device})),
-      model(load(*device, path, options.quantize)),
+      model(load(*device, path, options.quantize, load_seconds)),
       session(*device, model, session_options(options, context)) {}
 
 ChatFormat chat_format(const Model& model) {

@@ -21,6 +21,7 @@ struct Running {
 
     std::string path;
     std::unique_ptr<Device> device;
+    double load_seconds = 0; ///< from opening the file to weights on the device
     Model model;
     Session session;
 };

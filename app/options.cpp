@@ -254,7 +254,7 @@ struct Parser {
                      tokenize);
         add_attention(command("attention", "What the heads of one layer look at", attention), attention);
         CLI::App& shape =
-            command("inspect", "Shape, parameters and memory of a model; needs no device", inspect);
+            command("inspect", "What a model is, whether it runs, and what it needs", inspect);
         add_model(shape, inspect.model);
         shape.add_flag("--json", inspect.json, "One JSON object");
         command("devices", "Every Vulkan device, and which one is chosen", devices)

@@ -4,7 +4,7 @@ if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "KVASIR_FUZZ: libFuzzer needs clang, and the compiler is ${CMAKE_CXX_COMPILER_ID}; try cmake --preset fuzz")
 endif()
 add_executable(fuzz_seeds tests/fuzz_seeds.cpp tests/gguf_writer.cpp tests/random_model.cpp)
-target_link_libraries(fuzz_seeds PRIVATE kvasir_runtime kvasir_warnings)
+target_link_libraries(fuzz_seeds PRIVATE kvasir_runtime kvasir_warnings nlohmann_json::nlohmann_json)
 add_test(NAME fuzz.seeds COMMAND fuzz_seeds ${PROJECT_BINARY_DIR}/seeds)
 set_tests_properties(fuzz.seeds PROPERTIES FIXTURES_SETUP seeds)
 add_custom_target(kvasir_fuzz) # all of them, and nothing they do not link

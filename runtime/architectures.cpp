@@ -141,7 +141,7 @@ const std::vector<Architecture>& table() {
     return rows;
 }
 
-/// Kinds of models whose files people have beside those that write text.
+/// Kinds of models whose files people have beside those that write text, by GGUF's family or by model_type.
 constexpr std::pair<const char*, const char*> other_kinds[] = {
     {"bert", "an encoder, which gives embeddings"},
     {"nomic-bert", "an encoder, which gives embeddings"},
@@ -170,9 +170,65 @@ constexpr std::pair<const char*, const char*> other_kinds[] = {
     {"sd3", "an image generator"},
     {"sdxl", "an image generator"},
     {"control_vector", "a change to another model, not a model"},
+    {"albert", "an encoder, which gives embeddings"},
+    {"camembert", "an encoder, which gives embeddings"},
+    {"deberta-v2", "an encoder, which gives embeddings"},
+    {"distilbert", "an encoder, which gives embeddings"},
+    {"electra", "an encoder, which gives embeddings"},
+    {"modernbert", "an encoder, which gives embeddings"},
+    {"mpnet", "an encoder, which gives embeddings"},
+    {"nomic_bert", "an encoder, which gives embeddings"},
+    {"roberta", "an encoder, which gives embeddings"},
+    {"xlm-roberta", "an encoder, which gives embeddings"},
+    {"bart", "an encoder and a decoder, for translation"},
+    {"m2m_100", "an encoder and a decoder, for translation"},
+    {"marian", "an encoder and a decoder, for translation"},
+    {"mt5", "an encoder and a decoder, for translation"},
+    {"pegasus", "an encoder and a decoder, for translation"},
+    {"blip", "a vision model"},
+    {"blip-2", "a vision model"},
+    {"convnext", "a vision encoder"},
+    {"detr", "a vision model"},
+    {"dinov2", "a vision encoder"},
+    {"idefics3", "a vision model around a text model"},
+    {"llava", "a vision model around a text model"},
+    {"llava_next", "a vision model around a text model"},
+    {"mllama", "a vision model around a text model"},
+    {"mistral3", "a vision model around a text model"},
+    {"paligemma", "a vision model around a text model"},
+    {"qwen2_5_vl", "a vision model around a text model"},
+    {"qwen2_vl", "a vision model around a text model"},
+    {"qwen2vl", "a vision model around a text model"},
+    {"qwen3_vl", "a vision model around a text model"},
+    {"qwen3vl", "a vision model around a text model"},
+    {"qwen3vlmoe", "a vision model around a text model"},
+    {"resnet", "a vision encoder"},
+    {"siglip", "a vision encoder"},
+    {"swin", "a vision encoder"},
+    {"vit", "a vision encoder"},
+    {"chameleon", "a vision model around a text model"},
+    {"cogvlm", "a vision model around a text model"},
+    {"hubert", "an audio encoder"},
+    {"musicgen", "a music generator"},
+    {"qwen2_audio", "an audio model around a text model"},
+    {"speecht5", "a speech synthesiser"},
+    {"ultravox", "an audio model around a text model"},
+    {"wav2vec2", "an audio encoder"},
+    {"falcon_mamba", "a state-space model without attention"},
+    {"bamba", "a state-space model with some attention layers"},
+    {"zamba2", "a state-space model with some attention layers"},
+    {"granitemoehybrid", "a state-space model with some attention layers"},
+    {"rwkv", "a recurrent model without attention"},
+    {"arwkv7", "a recurrent model without attention"},
 };
 
 } // namespace
+
+std::string other_kind(const std::string& family) {
+    const auto kind = std::find_if(std::begin(other_kinds), std::end(other_kinds),
+                                   [&](const auto& each) { return each.first == family; });
+    return kind == std::end(other_kinds) ? "" : kind->second;
+}
 
 std::span<const RoleName> gguf_names() {
     return all_gguf_names;
@@ -190,11 +246,9 @@ const Architecture& architecture(const std::string& family) {
         if (each.choices.family == family) return each;
     std::string names;
     for (const std::string& name : families()) names += (names.empty() ? "" : ", ") + name;
-    const auto kind = std::find_if(std::begin(other_kinds), std::end(other_kinds),
-                                   [&](const auto& each) { return each.first == family; });
+    const std::string kind = other_kind(family);
     throw Error("running a model of the family " + quoted(family),
-                kind == std::end(other_kinds) ? "it is not supported" : std::string("it is ") + kind->second,
-                "one of these: " + names);
+                kind.empty() ? "it is not supported" : "it is " + kind, "one of these: " + names);
 }
 
 Architecture architecture_of(const ModelFile& file, const std::string& family) {

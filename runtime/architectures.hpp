@@ -96,6 +96,10 @@ struct Architecture {
 /// GGUF files cannot have it.
 constexpr const char* stated_family = "spec";
 
+/// What a family (of GGUF, or a model_type) is that is known and no model of text: "an encoder, which gives
+/// embeddings"; "" for others.
+std::string other_kind(const std::string& family);
+
 /// The row of a family (general.architecture). Throws Error, naming those that run, where there is none; a
 /// kind of model that writes no text is named with what it is.
 const Architecture& architecture(const std::string& family);

@@ -21,21 +21,24 @@ uint64_t vector_bytes(KvType type, uint32_t head_dim) {
 
 } // namespace
 
+KvLayerBytes kv_layer_bytes(const ModelSpec& spec, KvType type, uint32_t n_ctx) {
+    const uint64_t vectors = uint64_t(PageTable::pages_for(n_ctx)) * PageTable::page_size * spec.n_kv_heads;
+    const uint64_t bytes = vectors * vector_bytes(type, spec.head_dim);
+    return {bytes, spec.latent() ? 0 : bytes,
+            type == KvType::q8_0 ? vectors * 2 * round_up(spec.head_dim, 64) / 64 * 4 : 0};
+}
+
 KvCache::KvCache(Device& device, const ModelSpec& spec, KvType type, uint32_t n_ctx)
     : table(n_ctx, PageTable::pages_for(n_ctx), spec.longest_window()), type_(type), latent_(spec.latent()) {
-    const uint32_t n_pages = PageTable::pages_for(n_ctx);
-    const uint64_t vectors = uint64_t(n_pages) * PageTable::page_size * spec.n_kv_heads;
-    const uint64_t bytes = vectors * vector_bytes(type, spec.head_dim);
-    const uint64_t scale_bytes =
-        type == KvType::q8_0 ? vectors * 2 * round_up(spec.head_dim, 64) / 64 * 4 : 0;
+    const KvLayerBytes bytes = kv_layer_bytes(spec, type, n_ctx);
     for (uint32_t l = 0; l < spec.n_layers; ++l) {
         const std::string name =
             "the KV cache of " + std::to_string(n_ctx) + " positions, layer " + std::to_string(l);
-        layers_.push_back({Buffer(device, bytes, Memory::device, name),
-                           Buffer(device, latent_ ? 0 : bytes, Memory::device, name),
-                           Buffer(device, scale_bytes, Memory::device, name + " scales")});
+        layers_.push_back({Buffer(device, bytes.k, Memory::device, name),
+                           Buffer(device, bytes.v, Memory::device, name),
+                           Buffer(device, bytes.scales, Memory::device, name + " scales")});
     }
-    page_table_ = Buffer(device, n_pages * 4, Memory::host, "page table");
+    page_table_ = Buffer(device, uint64_t(PageTable::pages_for(n_ctx)) * 4, Memory::host, "page table");
     upload_table();
 }
 

@@ -8,6 +8,12 @@
 
 namespace kvasir {
 
+/// Bytes of one layer's buffers; a latent cache has no values of its own, only q8_0 has scales.
+struct KvLayerBytes {
+    uint64_t k, v, scales;
+};
+KvLayerBytes kv_layer_bytes(const ModelSpec& spec, KvType type, uint32_t n_ctx);
+
 /// Keys and values of all layers on the device, in pages (shaders/lib/kv.glsl has the layout); which page
 /// holds what is PageTable's to know. Only the n_kv_heads heads are stored, never repeated ones.
 class KvCache {

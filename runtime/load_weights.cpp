@@ -16,6 +16,9 @@ struct Loader {
     const Architecture row;
     const Progress& progress;
     const std::optional<DType> quantize;
+    const Release release = [this](std::span<const std::byte> bytes) {
+        for (const MappedFile& map : file.maps) map.release(bytes);
+    };
     Quantised quantised{};
     uint64_t total = 0, done = 0;
     std::deque<TensorInfo> cut{}; ///< pieces of fused tensors
@@ -32,6 +35,10 @@ struct Loader {
         TensorInfo& plain = cut.emplace_back(tensor);
         plain.data = in_order(tensor, gathered.emplace_back());
         plain.runs.clear();
+        const uint64_t width = info(tensor.dtype).block_bytes,
+                       n = tensor.shape.size() > 1 ? tensor.shape.back() : 1;
+        for (const RowRun& run : tensor.runs)
+            release({run.first, (run.n_rows - 1) * run.row_step + (n - 1) * run.value_step + width});
         return &plain;
     }
     std::vector<const TensorInfo*> all(const std::vector<Role>& roles, uint32_t layer, bool bias = false) {
@@ -56,6 +63,7 @@ struct Loader {
             copy.data = gathered.emplace_back(
                 kvasir::quantised(tensor->dtype, tensor->data, tensor->shape.back(), *quantize));
             copy.dtype = *quantize;
+            release(tensor->data);
             ++quantised.n_matrices;
             quantised.bytes_before += tensor->data.size();
             quantised.bytes_after += copy.data.size();
@@ -74,9 +82,12 @@ struct Loader {
         if (tensors[0]->shape.size() == 1)
             tensors = {&cut.emplace_back(*tensors[0])}, cut.back().shape.insert(cut.back().shape.begin(), 1);
         if (roles[0] != Role::router && roles[0] != Role::shared_router) quantise(tensors);
-        Linear result = make_linear(device, tensors, gated, name);
-        if (const auto biases = all(roles, layer, true); !biases.empty())
-            result.bias = upload_floats(device, biases, biases[0]->name);
+        Linear result = make_linear(device, tensors, gated, name, 0, release);
+        if (const auto biases = all(roles, layer, true); !biases.empty()) {
+            if (result.gate) result.gate->bias = upload_floats(device, {biases[0]}, biases[0]->name);
+            result.bias = result.gate ? upload_floats(device, {biases[1]}, biases[1]->name)
+                                      : upload_floats(device, biases, biases[0]->name);
+        }
         report();
         return result;
     }
@@ -94,7 +105,7 @@ struct Loader {
     Linear stack(const std::vector<Role>& roles, uint32_t layer) {
         auto tensors = all(roles, layer);
         quantise(tensors);
-        Linear result = make_stack(device, tensors, tensors[0]->name);
+        Linear result = make_stack(device, tensors, tensors[0]->name, 0, release);
         report();
         return result;
     }

@@ -129,7 +129,9 @@ void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind
                   "norm heads");
 }
 
-void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, const LinearOptions& options) {
+/// As linear, of the parts alone.
+static void linear_parts(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+                         const LinearOptions& options) {
     assert(x.width == w.d_in && options.first + w.d_out <= y.width && x.stride == padded(w.d_in));
     assert(w.n_matrices == 1);
     const Tuning& t = step.tuning;
@@ -159,7 +161,7 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
                                               static_cast<uint32_t>(options.activation),
                                               w.gated,
                                               static_cast<bool>(w.bias),
-                                              options.add};
+                                              options.multiply ? 2u : options.add};
         const std::array<const Buffer*, 5> buffers{&part.weights, &or_none(step, part.scales), &x.buffer,
                                                    &or_none(step, w.bias), &y.buffer};
         const double macs = double(part.n_rows) * halves * w.d_in * n_tokens;
@@ -175,8 +177,19 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, con
     }
 }
 
-void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& x,
-                  const StackOptions& options) {
+void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x, const LinearOptions& options) {
+    if (w.gate) { // of a type of its own
+        assert(!options.add);
+        linear_parts(step, y, *w.gate, x, options);
+        return linear_parts(step, y, w, x,
+                            {.multiply = true, .last_token = options.last_token, .first = options.first});
+    }
+    linear_parts(step, y, w, x, options);
+}
+
+/// As linear_stack, of the parts alone.
+static void linear_stack_parts(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+                               const StackOptions& options) {
     const uint32_t n_slots = options.n_slots;
     assert(x.stride % 4 == 0 && options.x_slot % 4 == 0 &&
            options.x_slot * (n_slots - 1) + w.d_in <= x.width);
@@ -207,7 +220,7 @@ void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& 
                                               static_cast<uint32_t>(options.activation),
                                               w.gated,
                                               false,
-                                              false,
+                                              options.multiply ? 2u : 0u,
                                               options.chosen != nullptr};
         const std::array<const Buffer*, 6> buffers{
             &part.weights, &or_none(step, part.scales),
@@ -227,6 +240,15 @@ void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& 
             {macs, std::min(read, part.weights.size() + part.scales.size()) +
                        step.n_tokens * n_slots * (w.d_in + part.n_rows) * uint64_t{4}});
     }
+}
+
+void linear_stack(const Step& step, const Rows& y, const Linear& w, const Rows& x,
+                  const StackOptions& options) {
+    if (!w.gate) return linear_stack_parts(step, y, w, x, options);
+    linear_stack_parts(step, y, *w.gate, x, options);
+    StackOptions up = options;
+    up.activation = Activation::none, up.multiply = true;
+    linear_stack_parts(step, y, w, x, up);
 }
 
 void rope_store(const Step& step, const Rows& q, const Rows& qkv, const Buffer& angles, const KvCache& cache,

@@ -56,6 +56,7 @@ void norm_heads(const Step& step, const Rows& x, const NormWeights& w, Norm kind
 struct LinearOptions {
     Activation activation = Activation::none;
     bool add = false;        ///< to what y holds: the residual
+    bool multiply = false;   ///< with what y holds: an activated gate
     bool last_token = false; ///< only the step's last token, to row 0 of y
     uint32_t first = 0;      ///< entry of y's rows
 };
@@ -65,6 +66,7 @@ void linear(const Step& step, const Rows& y, const Linear& w, const Rows& x,
 
 struct StackOptions {
     Activation activation = Activation::none;
+    bool multiply = false; ///< as in LinearOptions
     uint32_t n_slots = 1;
     const Buffer* chosen = nullptr;  ///< a slot's matrix, [n_tokens, n_slots]; null: slot i has matrix i
     uint32_t x_slot = 0, y_slot = 0; ///< entries between a token's slots; x_slot 0: all read the same

@@ -1,11 +1,13 @@
 #include "runtime/architectures.hpp"
 #include "runtime/error.hpp"
 #include "runtime/family_keys.hpp"
+#include "runtime/spec_json.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace kvasir {
 
@@ -26,10 +28,15 @@ void check_kind(const ModelFile& file) {
         refuse_shape(file, "it has no tensors, only metadata and a vocabulary", "a file with weights");
 }
 
-/// Values of a tensor [n]; empty where there is none.
-std::vector<double> read_vector(const ModelFile& file, const std::string& name) {
+/// Factors of the frequencies from a tensor [rope_dim / 2]; empty where there is none.
+std::vector<double> read_factors(const ModelFile& file, const std::string& name, uint32_t rope_dim) {
     const TensorInfo* tensor = file.find(name);
     if (!tensor) return {};
+    if (tensor->n_values() != rope_dim / 2)
+        refuse_shape(file,
+                     "tensor " + quoted(name) + " has " + std::to_string(tensor->n_values()) +
+                         " RoPE factors, and there are " + std::to_string(rope_dim / 2) + " frequencies",
+                     "converting the model again");
     std::vector<float> values(tensor->n_values());
     decode(tensor->dtype, tensor->data.data(), values.data(), values.size());
     return {values.begin(), values.end()};
@@ -81,7 +88,7 @@ void read_rope(const ModelFile& file, const FamilyKeys& keys, const Architecture
         else
             spec.rope_scaling = scaling->second, spec.rope_factor = *factor;
     }
-    spec.rope_factors = read_vector(file, tensor_name(row, Role::rope_factors));
+    spec.rope_factors = read_factors(file, tensor_name(row, Role::rope_factors), spec.rope_dim);
     if (spec.rope_factors.empty()) {
         if (spec.rope_scaling == RopeScaling::none && type != "none")
             refuse_shape(file,
@@ -94,7 +101,7 @@ void read_rope(const ModelFile& file, const FamilyKeys& keys, const Architecture
                      "converting the model again");
     spec.rope_scaling = RopeScaling::factors;
     if (row.names.data() != gguf_names().data())
-        spec.rope_long_factors = read_vector(file, tensor_name(row, Role::rope_long_factors));
+        spec.rope_long_factors = read_factors(file, tensor_name(row, Role::rope_long_factors), spec.rope_dim);
 }
 
 /// Keys and values of latent attention, as the cache has them. YaRN changes the scale of scores here, in
@@ -184,7 +191,7 @@ void read_open_choices(const ModelFile& file, const FamilyKeys& keys, const Arch
     };
     spec.tied = !has(Role::head);
     spec.head_bias = has(Role::head, true);
-    spec.norm_bias = spec.norm == Norm::layer && has(Role::attn_norm, true);
+    spec.norm_bias = spec.norm == Norm::layer && (has(Role::attn_norm, true) || has(Role::final_norm, true));
     spec.qkv_bias = has(row.fused_qkv ? Role::qkv : Role::q, true);
     spec.o_bias = has(Role::o, true);
     spec.ffn_bias = has(Role::up, true);
@@ -210,8 +217,14 @@ std::string shape_text(const std::vector<uint64_t>& shape) {
 
 ModelSpec read_spec(const ModelFile& file) {
     check_kind(file); // first, because the later parts of a split model do not even name their family
+    if (const auto stated = file.metadata.text(stated_spec_key)) {
+        ModelSpec spec = spec_from_text(*stated, file.path);
+        spec.name = file.metadata.text("general.name").value_or("");
+        return spec;
+    }
     const std::string family = file.metadata.need_text("general.architecture");
-    if (family == stated_family) refuse_shape(file, "a GGUF file names no family", "the family's name");
+    if (family == stated_family)
+        refuse_shape(file, "its family is spec, and it states no shape", "the family's name");
     const Architecture row = architecture_of(file, family);
     const FamilyKeys keys(file, family);
     keys.check_all_known();
@@ -251,12 +264,26 @@ ModelSpec read_spec(const ModelFile& file) {
 }
 
 void check_tensors(const ModelFile& file, const ModelSpec& spec) {
-    std::unordered_map<std::string_view, const TensorInfo*> unused;
-    for (const TensorInfo& tensor : file.tensors) unused.emplace(tensor.name, &tensor);
-    for (const TensorNeed& need : tensors_of(architecture_of(file, spec.family), spec)) {
-        const auto it = unused.find(need.name);
-        if (it == unused.end())
-            refuse_shape(file, "tensor " + need.name + " " + shape_text(need.shape) + " is missing",
+    const std::vector<TensorNeed> needs = tensors_of(architecture_of(file, spec.family), spec);
+    std::unordered_map<std::string_view, const TensorInfo*> found;
+    for (const TensorInfo& tensor : file.tensors) found.emplace(tensor.name, &tensor);
+    std::unordered_set<std::string_view> needed;
+    for (const TensorNeed& need : needs) needed.insert(need.name);
+    const auto named = [](const TensorInfo& tensor) {
+        return "tensor " + quoted(tensor.stored_as.empty() ? tensor.name : tensor.stored_as) + " " +
+               shape_text(tensor.shape);
+    };
+    // In the file's order, so that the message does not depend on hashing.
+    const auto stranger = std::find_if(file.tensors.begin(), file.tensors.end(),
+                                       [&](auto& tensor) { return !needed.contains(tensor.name); });
+    for (const TensorNeed& need : needs) {
+        const auto it = found.find(need.name);
+        if (it == found.end())
+            refuse_shape(file,
+                         "tensor " + need.name + " " + shape_text(need.shape) + " is missing" +
+                             (stranger == file.tensors.end()
+                                  ? ""
+                                  : ", and " + named(*stranger) + " is not part of such a model"),
                          "converting the model again");
         if (it->second->shape != need.shape)
             refuse_shape(file,
@@ -265,16 +292,12 @@ void check_tensors(const ModelFile& file, const ModelSpec& spec) {
                              " is expected as " + shape_text(need.shape) + ", and found as " +
                              shape_text(it->second->shape),
                          "converting the model again");
-        unused.erase(it);
     }
-    // In the file's order, so that the message does not depend on hashing.
-    for (const TensorInfo& tensor : file.tensors)
-        if (unused.contains(tensor.name))
-            refuse_shape(file,
-                         "tensor " + quoted(tensor.stored_as.empty() ? tensor.name : tensor.stored_as) + " " +
-                             shape_text(tensor.shape) + " is not part of a " + spec.family +
-                             " model as it is run here, and would change the result",
-                         "a model without it");
+    if (stranger != file.tensors.end())
+        refuse_shape(file,
+                     named(*stranger) + " is not part of a " + spec.family +
+                         " model as it is run here, and would change the result",
+                     "a model without it");
 }
 
 } // namespace kvasir

@@ -2,6 +2,7 @@
 
 #include "runtime/error.hpp"
 #include "runtime/forward.hpp"
+#include "runtime/needs.hpp"
 #include "runtime/state.hpp"
 
 #include <algorithm>
@@ -29,7 +30,7 @@ constexpr uint32_t survey_tokens = 32;
 constexpr double submit_seconds = 0.05;
 
 uint32_t context_of(const ModelSpec& m, const SessionOptions& options) {
-    const uint32_t n_ctx = options.n_ctx ? options.n_ctx : std::min(m.n_ctx, 4096u);
+    const uint32_t n_ctx = options.n_ctx ? options.n_ctx : default_context(m);
     // Learned positions end with their table; RoPE and ALiBi go on beyond what the model was trained for.
     if (m.learned_positions && n_ctx > m.n_ctx)
         throw Error("a context of " + std::to_string(n_ctx) + " tokens",

@@ -2,6 +2,7 @@
 
 #include "runtime/architectures.hpp"
 #include "runtime/error.hpp"
+#include "runtime/file/json.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -32,11 +33,10 @@ Names<Activation> names_of(Activation) {
     return names;
 }
 Names<RopeScaling> names_of(RopeScaling) {
-    static constexpr Names<RopeScaling> names = {{"none", RopeScaling::none},
-                                                 {"linear", RopeScaling::linear},
-                                                 {"ntk", RopeScaling::ntk},
-                                                 {"yarn", RopeScaling::yarn},
-                                                 {"factors", RopeScaling::factors}};
+    static constexpr Names<RopeScaling> names = {
+        {"none", RopeScaling::none}, {"linear", RopeScaling::linear},
+        {"ntk", RopeScaling::ntk},   {"dynamic", RopeScaling::dynamic},
+        {"yarn", RopeScaling::yarn}, {"factors", RopeScaling::factors}};
     return names;
 }
 Names<QkNorm> names_of(QkNorm) {
@@ -130,13 +130,18 @@ void each_field(Spec& m, Visit&& visit) {
     each_choice(m, visit);
 }
 
-[[noreturn]] void refuse(const std::string& found, const std::string& attempt) {
-    throw Error("reading a model's shape from JSON", found, attempt);
-}
+struct Refusal {
+    const std::string& path;
+
+    [[noreturn]] void operator()(const std::string& found, const std::string& attempt) const {
+        throw Error("reading a model's shape from " + path, found, attempt);
+    }
+};
 
 /// Takes fields out of an object, remembering which it knows.
 struct Reader {
     const nlohmann::json& json;
+    const Refusal refuse;
     std::set<std::string> known{};
 
     template <class T>
@@ -145,36 +150,36 @@ struct Reader {
         if (const auto it = json.find(name); it != json.end()) read(name, *it, field);
     }
 
-    static void wrong(const char* name, const nlohmann::json& value, const char* wanted) {
+    [[noreturn]] void wrong(const char* name, const nlohmann::json& value, const char* wanted) const {
         refuse(quoted(name) + " is " + value.dump().substr(0, 60) + ", not " + wanted,
                "a value of that kind");
     }
-    static void read(const char* name, const nlohmann::json& value, std::string& field) {
+    void read(const char* name, const nlohmann::json& value, std::string& field) const {
         if (!value.is_string()) wrong(name, value, "a text");
         field = value.get<std::string>();
     }
-    static void read(const char* name, const nlohmann::json& value, bool& field) {
+    void read(const char* name, const nlohmann::json& value, bool& field) const {
         if (!value.is_boolean()) wrong(name, value, "true or false");
         field = value.get<bool>();
     }
-    static void read(const char* name, const nlohmann::json& value, uint32_t& field) {
+    void read(const char* name, const nlohmann::json& value, uint32_t& field) const {
         const bool negative =
             !value.is_number_unsigned() && value.is_number_integer() && value.get<int64_t>() < 0;
         if (!value.is_number_integer() || negative || value.get<uint64_t>() > UINT32_MAX)
             wrong(name, value, "a count of at most 32 bits");
         field = value.get<uint32_t>();
     }
-    static void read(const char* name, const nlohmann::json& value, double& field) {
+    void read(const char* name, const nlohmann::json& value, double& field) const {
         if (!value.is_number()) wrong(name, value, "a number");
         field = value.get<double>();
     }
-    static void read(const char* name, const nlohmann::json& value, std::vector<double>& field) {
+    void read(const char* name, const nlohmann::json& value, std::vector<double>& field) const {
         if (!value.is_array()) wrong(name, value, "an array of numbers");
         for (const auto& each : value) read(name, each, field.emplace_back());
     }
     template <class Enum>
     requires std::is_enum_v<Enum>
-    static void read(const char* name, const nlohmann::json& value, Enum& field) {
+    void read(const char* name, const nlohmann::json& value, Enum& field) const {
         std::string all;
         for (const auto& [text, enumerator] : names_of(field)) {
             if (value == text) {
@@ -203,7 +208,7 @@ struct Writer {
 };
 
 /// What follows from other sizes.
-void fill_in(const nlohmann::json& json, ModelSpec& m) {
+void fill_in(const nlohmann::json& json, const Refusal& refuse, ModelSpec& m) {
     if (!json.contains("family")) m.family = stated_family;
     if (!json.contains("n_kv_heads")) m.n_kv_heads = m.latent() ? 1 : m.n_heads;
     if (!json.contains("head_dim") && m.latent() && m.rope_dim <= UINT32_MAX - m.kv_lora_rank)
@@ -220,19 +225,24 @@ void fill_in(const nlohmann::json& json, ModelSpec& m) {
 
 } // namespace
 
-ModelSpec spec_from_json(const nlohmann::json& json) {
+ModelSpec spec_from_json(const nlohmann::json& json, const std::string& path) {
+    const Refusal refuse{path};
     if (!json.is_object())
         refuse("it is " + json.dump().substr(0, 60) + ", not an object", "an object of fields");
     ModelSpec m;
-    Reader reader{json};
+    Reader reader{json, refuse};
     each_field(m, reader);
     for (const auto& [name, value] : json.items())
         if (!reader.known.contains(name))
             refuse("field " + kvasir::quoted(name) + " is unknown, and could change the result",
                    "leaving it out");
-    fill_in(json, m);
+    fill_in(json, refuse, m);
     m.validate();
     return m;
+}
+
+ModelSpec spec_from_text(const std::string& text, const std::string& path) {
+    return spec_from_json(parse_json(text, path), path);
 }
 
 nlohmann::json spec_to_json(const ModelSpec& spec) {

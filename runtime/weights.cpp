@@ -16,40 +16,64 @@ void add_rows(Rows& rows, const TensorInfo& tensor) {
     for (uint64_t r = 0; r < tensor.shape[0]; ++r) rows.push_back(tensor.data.data() + r * bytes);
 }
 
-/// Fills a buffer of n_tiles tiles, each `tile_bytes` long; halves of a gated part stand one behind the
-/// other.
-void fill_tiles(Buffer& buffer, uint32_t n_tiles, uint64_t tile_bytes,
-                const std::function<void(uint32_t, std::byte*)>& pack) {
-    buffer.upload(n_tiles * tile_bytes, tile_bytes, [&](std::byte* target, uint64_t from, uint64_t n) {
-        parallel(static_cast<uint32_t>(n / tile_bytes), [&](uint32_t i) {
-            pack(static_cast<uint32_t>(from / tile_bytes) + i, target + i * tile_bytes);
-        });
-    });
-}
+/// Bytes of a file that are packed before they are released.
+constexpr uint64_t slice_bytes = 16 << 20;
 
-/// One part: rows of one type, of each half where gated (of a stack: of each matrix's halves).
-LinearPart make_part(Device& device, DType dtype, uint32_t d_in, uint32_t first_row,
-                     const std::vector<Rows>& halves, const std::string& name) {
-    const auto n_rows = static_cast<uint32_t>(halves[0].size());
-    const uint32_t half_tiles = tiles_of(n_rows), n_tiles = half_tiles * static_cast<uint32_t>(halves.size());
-    const uint64_t tile_bytes = packed_tile_bytes(dtype, d_in), scale_bytes = packed_scale_bytes(dtype, d_in);
-    LinearPart part{Buffer(device, n_tiles * tile_bytes, Memory::device, name), Buffer(), dtype, first_row,
-                    n_rows};
-    const auto rows_of = [&](uint32_t tile) {
-        const Rows& rows = halves[tile / half_tiles];
-        const uint32_t from = tile % half_tiles * tile_rows;
-        return std::span(rows).subspan(from, std::min(tile_rows, n_rows - from));
-    };
-    fill_tiles(part.weights, n_tiles, tile_bytes,
-               [&](uint32_t tile, std::byte* to) { pack_tile(dtype, d_in, rows_of(tile), to, nullptr); });
-    part.scales = Buffer(device, n_tiles * scale_bytes, Memory::device, name + " scales");
-    if (scale_bytes)
-        fill_tiles(part.scales, n_tiles, scale_bytes,
-                   [&](uint32_t tile, std::byte* to) { pack_tile(dtype, d_in, rows_of(tile), nullptr, to); });
-    return part;
-}
+/// One part: rows of one type, of each half where gated (of a stack: of each matrix's halves), whose tiles
+/// stand one behind the other.
+struct PartMaker {
+    Device& device;
+    DType dtype;
+    uint32_t d_in;
+    const std::string& name;
+    const Release& release;
 
-/// The rows of a tensor as float32, for the rare file whose gate and up projection differ in type.
+    LinearPart operator()(uint32_t first_row, const std::vector<Rows>& halves) const {
+        const auto n_rows = static_cast<uint32_t>(halves[0].size()), half_tiles = tiles_of(n_rows);
+        const uint32_t n_tiles = half_tiles * static_cast<uint32_t>(halves.size());
+        const uint64_t tile_bytes = packed_tile_bytes(dtype, d_in),
+                       scale_bytes = packed_scale_bytes(dtype, d_in);
+        LinearPart part{
+            Buffer(device, n_tiles * tile_bytes, Memory::device, name, Contents::undefined),
+            Buffer(device, n_tiles * scale_bytes, Memory::device, name + " scales", Contents::undefined),
+            dtype, first_row, n_rows};
+        const auto rows_of = [&](uint32_t tile) {
+            const Rows& rows = halves[tile / half_tiles];
+            const uint32_t from = tile % half_tiles * tile_rows;
+            return std::span(rows).subspan(from, std::min(tile_rows, n_rows - from));
+        };
+        const uint64_t row_bytes = uint64_t(d_in) / info(dtype).block * info(dtype).block_bytes;
+        const auto step = static_cast<uint32_t>(std::max<uint64_t>(1, slice_bytes / tile_bytes));
+        for (uint32_t first = 0; first < n_tiles; first += step) {
+            const uint32_t n = std::min(step, n_tiles - first);
+            const auto fill = [&](Buffer& buffer, uint64_t bytes, auto pack) {
+                if (bytes == 0) return;
+                buffer.upload(first * bytes, n * bytes, bytes, [&](std::byte* to, uint64_t from, uint64_t m) {
+                    const auto begin = first + static_cast<uint32_t>(from / bytes);
+                    parallel(static_cast<uint32_t>(m / bytes),
+                             [&](uint32_t i) { pack(rows_of(begin + i), to + i * bytes); });
+                });
+            };
+            fill(part.weights, tile_bytes,
+                 [&](auto rows, std::byte* to) { pack_tile(dtype, d_in, rows, to, nullptr); });
+            fill(part.scales, scale_bytes,
+                 [&](auto rows, std::byte* to) { pack_tile(dtype, d_in, rows, nullptr, to); });
+            if (!release) continue;
+            std::span<const std::byte> run; // rows that follow one another in the file
+            for (uint32_t tile = first; tile < first + n; ++tile)
+                for (const std::byte* row : rows_of(tile)) {
+                    if (row != run.data() + run.size()) {
+                        release(run);
+                        run = {row, 0};
+                    }
+                    run = {run.data(), run.size() + row_bytes};
+                }
+            release(run);
+        }
+        return part;
+    }
+};
+
 std::vector<float> decoded(const TensorInfo& tensor) {
     std::vector<float> values(tensor.n_values());
     decode(tensor.dtype, tensor.data.data(), values.data(), values.size());
@@ -70,13 +94,19 @@ Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tenso
 }
 
 uint64_t Linear::bytes() const {
-    uint64_t sum = bias.size();
+    uint64_t sum = bias.size() + (gate ? gate->bytes() : 0);
     for (const LinearPart& part : parts) sum += part.weights.size() + part.scales.size();
     return sum;
 }
 
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name, uint64_t max_part_bytes) {
+                   const std::string& name, uint64_t max_part_bytes, const Release& release) {
+    if (gated && tensors[0]->dtype != tensors[1]->dtype) {
+        Linear up = make_linear(device, {tensors[1]}, false, name, max_part_bytes, release);
+        up.gate =
+            std::make_unique<Linear>(make_linear(device, {tensors[0]}, false, name, max_part_bytes, release));
+        return up;
+    }
     Linear result;
     result.d_in = static_cast<uint32_t>(tensors[0]->shape[1]);
     result.gated = gated;
@@ -87,20 +117,13 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
         std::vector<Rows> halves;
     };
     std::vector<Run> runs;
-    std::vector<std::vector<float>> transcoded;
     for (size_t i = 0; i < tensors.size(); ++i) {
         const TensorInfo& tensor = *tensors[i];
-        TensorInfo exact = tensor;
-        if (gated && tensors[0]->dtype != tensors[1]->dtype) {
-            transcoded.push_back(decoded(tensor));
-            exact.dtype = DType::f32;
-            exact.data = std::as_bytes(std::span(transcoded.back()));
-        }
         if (gated && i == 1)
             runs.back().halves.emplace_back();
-        else if (runs.empty() || runs.back().dtype != exact.dtype)
-            runs.push_back({exact.dtype, std::vector<Rows>(1)});
-        add_rows(runs.back().halves.back(), exact);
+        else if (runs.empty() || runs.back().dtype != tensor.dtype)
+            runs.push_back({tensor.dtype, std::vector<Rows>(1)});
+        add_rows(runs.back().halves.back(), tensor);
         if (!gated || i == 0) result.d_out += static_cast<uint32_t>(tensor.shape[0]);
     }
 
@@ -116,7 +139,8 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
             std::vector<Rows> halves;
             for (const Rows& rows : run.halves)
                 halves.emplace_back(rows.begin() + from, rows.begin() + from + n);
-            result.parts.push_back(make_part(device, run.dtype, result.d_in, first_row + from, halves, name));
+            result.parts.push_back(
+                PartMaker{device, run.dtype, result.d_in, name, release}(first_row + from, halves));
             from += n;
         }
         first_row += n_rows;
@@ -125,7 +149,12 @@ Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors
 }
 
 Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
-                  uint64_t max_part_bytes) {
+                  uint64_t max_part_bytes, const Release& release) {
+    if (tensors.size() == 2 && tensors[0]->dtype != tensors[1]->dtype) {
+        Linear up = make_stack(device, {tensors[1]}, name, max_part_bytes, release);
+        up.gate = std::make_unique<Linear>(make_stack(device, {tensors[0]}, name, max_part_bytes, release));
+        return up;
+    }
     const auto& shape = tensors[0]->shape;
     assert(shape.size() == 3 && (tensors.size() == 1 || tensors[1]->shape == shape));
     const auto n_matrices = static_cast<uint32_t>(shape[0]), n_rows = static_cast<uint32_t>(shape[1]);
@@ -134,19 +163,13 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
     result.d_in = static_cast<uint32_t>(shape[2]);
     result.n_matrices = n_matrices;
     result.gated = tensors.size() == 2;
-    DType dtype = tensors[0]->dtype;
-    std::vector<std::vector<float>> transcoded;
-    std::vector<TensorInfo> exact;
-    for (const TensorInfo* tensor : tensors) {
-        TensorInfo& all_rows = exact.emplace_back(*tensor);
-        all_rows.shape = {uint64_t(n_matrices) * n_rows, result.d_in};
-        if (tensors.back()->dtype == tensors[0]->dtype) continue;
-        dtype = all_rows.dtype = DType::f32;
-        transcoded.push_back(decoded(*tensor));
-        all_rows.data = std::as_bytes(std::span(transcoded.back()));
-    }
+    const DType dtype = tensors[0]->dtype;
     std::vector<Rows> rows(tensors.size()); // of all matrices
-    for (size_t half = 0; half < exact.size(); ++half) add_rows(rows[half], exact[half]);
+    for (size_t half = 0; half < tensors.size(); ++half) {
+        TensorInfo all = *tensors[half];
+        all.shape = {uint64_t(n_matrices) * n_rows, result.d_in};
+        add_rows(rows[half], all);
+    }
 
     uint64_t limit = std::min(device.info().max_binding, device.info().max_allocation);
     if (max_part_bytes > 0) limit = std::min(limit, max_part_bytes);
@@ -165,7 +188,7 @@ Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors,
                     halves.emplace_back(begin, begin + n);
                 }
             LinearPart& part =
-                result.parts.emplace_back(make_part(device, dtype, result.d_in, from, halves, name));
+                result.parts.emplace_back(PartMaker{device, dtype, result.d_in, name, release}(from, halves));
             part.first_matrix = first;
             part.n_matrices = end - first;
         }

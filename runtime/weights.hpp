@@ -6,7 +6,9 @@
 #include "runtime/model_spec.hpp"
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace kvasir {
@@ -38,6 +40,8 @@ struct Linear {
     bool gated = false;
     std::vector<LinearPart> parts;
     Buffer bias; ///< [d_out], gated [2 d_out]; empty: none
+    std::unique_ptr<Linear>
+        gate{}; ///< where gate and up differ in type: the gate; the rest is the up projection
 
     explicit operator bool() const { return d_out > 0; }
     uint64_t bytes() const;
@@ -93,11 +97,14 @@ constexpr uint64_t least_quantised_values = 4096;
 Weights load_weights(Device& device, const ModelFile& file, const ModelSpec& spec, const Progress& progress,
                      std::optional<DType> quantize = {});
 
+/// Called with bytes of a file that have been packed and will not be read again soon.
+using Release = std::function<void(std::span<const std::byte>)>;
+
 /// The matrix of these tensors' rows one below the other, for load_weights and for tests. gated: the first is
 /// the gate, the second the up projection. A part's weights take at most max_part_bytes (0: what the device
 /// allows), but at least a tile.
 Linear make_linear(Device& device, const std::vector<const TensorInfo*>& tensors, bool gated,
-                   const std::string& name, uint64_t max_part_bytes = 0);
+                   const std::string& name, uint64_t max_part_bytes = 0, const Release& release = {});
 
 /// The values of these tensors one behind the other, as float32.
 Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name);
@@ -105,6 +112,6 @@ Buffer upload_floats(Device& device, const std::vector<const TensorInfo*>& tenso
 /// The matrices of tensors [n_matrices, d_out, d_in] as a stack; two tensors: gate and up projections. Parts
 /// as in make_linear.
 Linear make_stack(Device& device, const std::vector<const TensorInfo*>& tensors, const std::string& name,
-                  uint64_t max_part_bytes = 0);
+                  uint64_t max_part_bytes = 0, const Release& release = {});
 
 } // namespace kvasir

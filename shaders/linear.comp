@@ -1,4 +1,4 @@
-// y[t, :] = act(W x[t, :] + b) (+ y[t, :]);  gated: y[t, :] = act(W_gate x[t, :]) * (W_up x[t, :]).
+// y[t, :] = act(W x[t, :] + b) (+ or * y[t, :]);  gated: y[t, :] = act(W_gate x[t, :]) * (W_up x[t, :]).
 // W [d_out, d_in] in lib/weight.glsl's layout, x [n_tokens, d_in], y [n_tokens, d_out]. Gated units: Shazeer 2020,
 // equations 5 and 6.
 //
@@ -24,7 +24,7 @@ layout(constant_id = 3) const uint COLS = 1;
 layout(constant_id = 4) const uint ACTIVATION = 0;
 layout(constant_id = 5) const bool GATED = false;
 layout(constant_id = 6) const bool BIAS = false;
-layout(constant_id = 7) const bool ADD = false; // to what y holds
+layout(constant_id = 7) const uint COMBINE = 0; // with what y holds: 0 not, 1 added, 2 multiplied
 #ifdef STACK
 layout(constant_id = 8) const bool CHOSEN = false;
 #endif
@@ -59,7 +59,7 @@ void store(uint row, uint c, float value) {
     uint col = gl_WorkGroupID.x * COLS + c;
     if (row >= n_rows || col >= n_tokens) return;
     uint at = y_at(col) + first_row + row;
-    y[at] = ADD ? y[at] + value : value;
+    y[at] = COMBINE == 1 ? y[at] + value : COMBINE == 2 ? y[at] * value : value;
 }
 
 void main() {

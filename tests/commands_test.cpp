@@ -1,6 +1,8 @@
 // The program's commands and errors that need no device.
+#include "runtime/error.hpp"
 #include "tests/process.hpp"
 #include "tests/random_model.hpp"
+#include "tests/safetensors_writer.hpp"
 #include "tests/shared_data.hpp"
 
 #include <doctest/doctest.h>
@@ -8,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <sstream>
 
 namespace kvasir {
@@ -177,9 +180,90 @@ TEST_CASE("inspect counts parameters and bytes") {
     CHECK(json["kv"]["mqa"]["bytes_at_n_ctx"]["f16"] == kv * 1 * 2 * json["n_ctx"].get<int>());
     CHECK(json["n_kv_heads"] == 2);
 
+    CHECK(json["runs"] == true);
+    // Two layers, keys and values of 2 heads of 16 halves, at all 256 positions, the table of 4 pages, and an
+    // empty buffer a layer, which has 16 bytes, in place of scales.
+    const auto& needs = json["needs"];
+    const auto f16 =
+        std::find_if(needs.begin(), needs.end(), [](auto& row) { return row["kv_type"] == "f16"; });
+    REQUIRE(f16 != needs.end());
+    CHECK((*f16)["n_ctx"] == 256);
+    CHECK((*f16)["kv"] == 2 * 2 * 2 * 16 * 2 * 256 + 16 + 2 * 16);
+    CHECK((*f16)["weights"].get<int>() >= 4 * all);
+    CHECK((*f16)["total"].get<int>() ==
+          (*f16)["weights"].get<int>() + (*f16)["kv"].get<int>() + (*f16)["scratch"].get<int>());
+
     const Finished text = run_kvasir({"inspect", folder / "m.gguf"});
     CHECK(text.status == 0);
     CHECK(text.out.find(std::to_string(all)) != std::string::npos);
+    CHECK(text.out.find("--context 256 --kv q8_0") != std::string::npos);
+}
+
+TEST_CASE("inspect says of a file that does not run what it is and why") {
+    const Folder folder;
+    const auto refused = [&](const std::function<void(GgufWriter&)>& change, const Arguments& parts) {
+        ModelSpec spec = model_shape("tiny");
+        GgufWriter writer = random_model(spec, DType::f32);
+        add_spm_vocabulary(writer, spec.n_vocab);
+        change(writer);
+        writer.save(folder / "m.gguf");
+        const Finished text = run_kvasir({"inspect", folder / "m.gguf"}),
+                       json = run_kvasir({"inspect", folder / "m.gguf", "--json"});
+        CHECK(text.status == 1);
+        CHECK(json.status == 1);
+        CHECK(text.out.find("GGUF v3") != std::string::npos);
+        CHECK(text.out.find("weight bytes") != std::string::npos);
+        const auto object = nlohmann::json::parse(json.out);
+        CHECK(object["runs"] == false);
+        CHECK(object["weight_bytes"].get<int>() >= 0);
+        for (const std::string& part : parts) {
+            CAPTURE(part);
+            CAPTURE(text.err);
+            CHECK(text.err.find(part) != std::string::npos);
+            CHECK(object["refusal"].get<std::string>().find(part) != std::string::npos);
+        }
+    };
+    const auto family = [](const char* name) {
+        return [name](GgufWriter& writer) {
+            writer.remove("general.architecture");
+            writer.add_text("general.architecture", name);
+        };
+    };
+    refused(family("bert"), {"\"bert\"", "encoder"});
+    refused(family("clip"), {"\"clip\"", "vision"});
+    refused(family("qwen2vl"), {"\"qwen2vl\"", "vision"});
+    refused(family("whisper"), {"\"whisper\"", "speech"});
+    refused(family("mamba"), {"\"mamba\"", "state-space"});
+    refused(family("rwkv7"), {"\"rwkv7\"", "recurrent"});
+    refused(family("unheard-of"), {"\"unheard-of\"", "not supported"});
+    for (const char* model : {"t5", "bert"})
+        refused(
+            [&](GgufWriter& writer) {
+                writer.remove("tokenizer.ggml.model");
+                writer.add_text("tokenizer.ggml.model", model);
+            },
+            {"tokenizer", kvasir::quoted(model), model == std::string("t5") ? "Unigram" : "WordPiece"});
+    refused([](GgufWriter& writer) { writer.tensors.clear(); }, {"no tensors"});
+    refused([](GgufWriter& writer) { writer.tensors.erase(writer.tensors.begin()); },
+            {"token_embd.weight", "is missing"});
+}
+
+TEST_CASE("a Hugging Face folder of another kind is refused by its name") {
+    for (const auto& [type, kind] :
+         std::vector<std::pair<std::string, std::string>>{{"bert", "encoder"},
+                                                          {"vit", "vision"},
+                                                          {"llava", "vision"},
+                                                          {"wav2vec2", "audio"},
+                                                          {"whisper", "speech"},
+                                                          {"mamba", "state-space"},
+                                                          {"t5", "encoder and a decoder"}}) {
+        const Folder folder;
+        write_file(folder / "config.json", "{\"model_type\": \"" + type + "\"}");
+        SafetensorsWriter weights;
+        weights.add("x", DType::f32, {1}, std::vector<float>{1});
+        weights.save(folder / "model.safetensors");
+        check_refused({"inspect", folder / "."}, 1, {kvasir::quoted(type), kind});
+    }
 }
 
 TEST_CASE("inspect tells what a file says of the model and of how it was made") {

@@ -279,6 +279,8 @@ TEST_CASE("devices: one is chosen; bench: its tests have names and figures") {
     const json bench =
         run_json({"bench", model.path, "-p", "8,40", "-n", "4", "-d", "0,16", "-r", "2", "--ops", "--json"});
     CHECK(bench["copy_gb_s"].get<double>() > 0);
+    CHECK(bench["load"]["bytes"] == run_json({"inspect", model.path, "--json"})["weight_bytes"]);
+    CHECK(bench["load"]["gb_s"].get<double>() > 0);
     std::vector<std::string> names;
     for (const json& test : bench["tests"]) {
         names.push_back(test["name"]);

@@ -1,7 +1,8 @@
-// fuzz_seeds DIR: writes small valid files, DIR/gguf/*, DIR/json/* and DIR/jinja/*, for the fuzz targets to
-// start from.
+// fuzz_seeds DIR: writes small valid files, DIR/gguf/*, DIR/safetensors/*, DIR/json/* and DIR/jinja/*, for
+// the fuzz targets to start from.
 
 #include "tests/random_model.hpp"
+#include "tests/safetensors_writer.hpp"
 
 #include <cstdio>
 #include <filesystem>
@@ -83,6 +84,19 @@ void write_templates(const std::filesystem::path& folder) {
     for (int i = 0; const char* text : templates) std::ofstream(folder / std::to_string(i++)) << text;
 }
 
+void write_safetensors(const std::filesystem::path& folder) {
+    std::filesystem::create_directories(folder);
+    SafetensorsWriter small;
+    small.save((folder / "none").string());
+    small.add("a.weight", DType::f32, {2, 3}, std::vector<float>(6));
+    small.save((folder / "one").string());
+    small.header["__metadata__"] = {{"format", "pt"}};
+    small.add("b", DType::f16, {3}, std::vector<float>(3));
+    small.add("c", DType::bf16, {1, 1, 2}, std::vector<float>(2));
+    small.add("mask", "BOOL", {}, std::vector<std::byte>(1));
+    small.save((folder / "many").string());
+}
+
 } // namespace
 
 } // namespace kvasir
@@ -93,6 +107,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     kvasir::write_models(std::filesystem::path(argv[1]) / "gguf");
+    kvasir::write_safetensors(std::filesystem::path(argv[1]) / "safetensors");
     kvasir::write_texts(std::filesystem::path(argv[1]) / "json");
     kvasir::write_templates(std::filesystem::path(argv[1]) / "jinja");
     return 0;

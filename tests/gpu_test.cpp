@@ -96,7 +96,7 @@ TEST_CASE("an upload in slices asks for whole slices, each once") {
     const auto all = pattern(bytes);
     Buffer buffer(test_device(), bytes, Memory::device, "slices");
     uint64_t done = 0;
-    buffer.upload(bytes, slice, [&](std::byte* target, uint64_t from, uint64_t n) {
+    buffer.upload(0, bytes, slice, [&](std::byte* target, uint64_t from, uint64_t n) {
         CHECK(from == done);
         CHECK((n % slice == 0 || from + n == bytes));
         std::memcpy(target, all.data() + from, n);

@@ -4,6 +4,7 @@
 #include "runtime/file/json.hpp"
 #include "runtime/hf/folder.hpp"
 #include "runtime/rope.hpp"
+#include "runtime/spec_json.hpp"
 #include "runtime/text/tokenizer.hpp"
 #include "tests/expect_error.hpp"
 #include "tests/golden.hpp"
@@ -347,6 +348,40 @@ TEST_CASE("hf: every cut of the small files is refused") {
         }
         write_file(llama.folder / name, whole);
     }
+}
+
+TEST_CASE("a folder with a spec.json: choices that no family makes together") {
+    ModelSpec m;
+    m.family = stated_family;
+    m.n_layers = 2, m.n_heads = 6, m.n_kv_heads = 3, m.d_model = 44, m.head_dim = 10, m.d_ff = 30,
+    m.n_vocab = 20, m.n_ctx = 24;
+    m.rope = Rope::halves, m.rope_dim = 6,
+    m.alibi_max_bias = 8; // both positions, a gated ReLU, norms after each sum
+    m.activation = Activation::relu, m.pre_norm = false, m.post_norm = true, m.final_norm = false;
+    m.validate();
+    const GgufWriter gguf = random_model(m, DType::f32, 3);
+    SafetensorsWriter weights;
+    for (const GgufWriter::Tensor& tensor : gguf.tensors)
+        weights.add(tensor.name, info(*dtype_from_gguf(tensor.type)).name, tensor.shape, tensor.data);
+    Folder folder;
+    write_file(folder / "spec.json", spec_to_json(m).dump());
+    weights.save(folder / "model.safetensors");
+    const ModelFile file = read_hf_folder(folder / "");
+    ModelSpec spec = read_spec(file);
+    check_tensors(file, spec);
+    CHECK(Tokenizer(file.metadata).n_vocab() == 20);
+    spec.name = m.name;
+    CHECK(spec == m);
+    json wrong = spec_to_json(m);
+    wrong["activation"] = "loud";
+    write_file(folder / "spec.json", wrong.dump());
+    expect_error([&] { read_hf_folder(folder / ""); }, {"activation", "loud"});
+    wrong = spec_to_json(m);
+    wrong["d_ff"] = 31;
+    write_file(folder / "spec.json", wrong.dump());
+    const ModelFile other = read_hf_folder(folder / "");
+    expect_error([&] { check_tensors(other, read_spec(other)); },
+                 {"blk.0.ffn_gate.weight", "[31, 44]", "[30, 44]"});
 }
 
 } // namespace kvasir

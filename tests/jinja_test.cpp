@@ -409,8 +409,21 @@ TEST_CASE("jinja: the limits are what they say, and grow with the input") {
         messages.push_back({{"role", "user"}, {"content", std::string(20000, 'a')}});
     const std::string copies =
         "{% for m in messages %}{{ '<' + m.role + '>' + m['content']|trim + '</s>' }}{% endfor %}";
-    CHECK(rendered(copies, {{"messages", messages}}, jinja::Limits::for_input(500 * 20000)).size() ==
+    CHECK(rendered(copies, {{"messages", messages}}, jinja::Limits::for_input(500 * 20000, 500)).size() ==
           500 * 20010);
+    // Many messages, at each of which a template goes through all of them.
+    messages = Json::array();
+    for (int i = 0; i < 2000; ++i) messages.push_back({{"role", "user"}, {"content", "a"}});
+    const std::string squares = "{% for m in messages %}{% set ns = namespace(n=0) %}{% for o in messages %}"
+                                "{% if o.role == m.role %}{% set ns.n = ns.n + 1 %}{% endif %}{% endfor %}"
+                                "{{ ns.n }} {% endfor %}";
+    CHECK(rendered(squares, {{"messages", messages}}, jinja::Limits::for_input(2000, 2000)).size() ==
+          2000 * 5);
+    kvasir::expect_error(
+        [&] {
+            rendered(squares, {{"messages", messages}}, jinja::Limits::for_input(2000, 1));
+        },
+        {"steps"});
 }
 
 TEST_CASE("jinja: published cases render as real Jinja renders them") {

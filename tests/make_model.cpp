@@ -71,7 +71,7 @@ void make(const Options& options) {
 int run(int argc, char** argv) {
     CLI::App app{"Writes a GGUF model with seeded random weights"};
     Options options;
-    app.add_option("KIND", options.kind, "minimind26m, llama110m or tiny")->required();
+    app.add_option("KIND", options.kind, "minimind26m, experts78m, llama110m or tiny")->required();
     app.add_option("OUT", options.out, "the file to write")->required();
     app.add_option("TYPE", options.type, "type of the matrices: f32, f16, bf16, q8_0, q4_0, q4_k")
         ->required();

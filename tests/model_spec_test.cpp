@@ -326,7 +326,7 @@ TEST_CASE("real files: the shape counts exactly the values of the tensors") {
     CHECK(spec_of("arch/llama-gqa.gguf").rope_scaling == RopeScaling::none);
     CHECK(spec_of("arch/llama-linear-rope.gguf").rope_factor == 4);
     CHECK(spec_of("arch/llama-hd80.gguf").head_dim == 80);
-    for (const std::string& name : arch_models)
+    for (const auto& [name, family] : arch_models)
         if (name != "llama3-ropefreqs") spec_of(("arch/" + name + ".gguf").c_str());
     for (const char* type : {"F16", "BF16", "Q8_0", "Q4_0"})
         CHECK(spec_of((std::string("quant/llama-256.") + type + ".gguf").c_str()).d_model == 256);

@@ -147,13 +147,16 @@ ModelSpec model_shape(const std::string& kind) {
     };
     if (kind == "minimind26m")
         set(6400, 512, 8, 8, 2, 1408, 32768, 1e6, true);
-    else if (kind == "llama110m")
+    else if (kind == "experts78m") {
+        set(6400, 512, 8, 8, 2, 1408, 32768, 1e6, true);
+        spec.n_experts = 4, spec.n_experts_used = 2, spec.d_expert = 1408;
+    } else if (kind == "llama110m")
         set(32000, 768, 12, 12, 12, 2048, 2048, 10000, true);
     else if (kind == "tiny")
         set(288, 64, 2, 4, 2, 96, 256, 10000, false);
     else
         throw Error("making a model of kind " + quoted(kind), "there is none",
-                    "minimind26m, llama110m or tiny");
+                    "minimind26m, experts78m, llama110m or tiny");
     return spec;
 }
 

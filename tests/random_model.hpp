@@ -13,7 +13,8 @@ GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed = 1);
 /// With tensors fused and named as this row has them.
 GgufWriter random_model(const ModelSpec& spec, DType dtype, uint64_t seed, const Architecture& row);
 
-/// Shapes: "minimind26m" (MiniMind2-Small), "llama110m" (the size of stories110M, tied too) and "tiny" (2
+/// Shapes: "minimind26m" (MiniMind2-Small), "experts78m" (the same with 4 experts a layer, 2 of them used),
+/// "llama110m" (the size of stories110M, tied too) and "tiny" (2
 /// layers, 4 heads on 2 KV heads, d_model 64, d_ff 96, 288 tokens, a head of its own). Throws Error for
 /// another name.
 ModelSpec model_shape(const std::string& kind);

@@ -1,9 +1,8 @@
 #include "tests/process.hpp"
+#include "tests/what_runs.hpp"
 
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
 #include <regex>
 #include <set>
 #include <string>
@@ -12,11 +11,6 @@
 
 namespace kvasir {
 namespace {
-
-std::string readme() {
-    std::ifstream file(std::string(KVASIR_SOURCE_DIR) + "/README.md");
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// All matches of the expression's first group.
 std::set<std::string> found(const std::string& text, const std::string& expression) {
@@ -46,6 +40,13 @@ TEST_CASE("every command and option that the README names is one, and every comm
 TEST_CASE("the files that the README names are there") {
     for (const std::string& path : found(readme(), "`((?:tests|assets|shaders|runtime|app)/[a-z_/.]+)`"))
         CHECK_MESSAGE(std::filesystem::exists(std::string(KVASIR_SOURCE_DIR) + "/" + path), path);
+}
+
+TEST_CASE("the tables of what runs are the tests' own") {
+    const std::string text = readme(), expected = what_runs(stated_errors(text));
+    CHECK_MESSAGE(text.find(expected) != std::string::npos, "README.md should have:\n" << expected);
+    for (const auto& [name, error] : stated_errors(expected))
+        CHECK_MESSAGE((error > 0 && error < 1e-4), name);
 }
 
 } // namespace

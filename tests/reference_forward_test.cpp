@@ -87,7 +87,7 @@ TEST_CASE("cache types round keys and values, and nothing else; finer types chan
 
 TEST_CASE("the reference gives the golden logits of every family") {
     if (!have_data()) return;
-    for (const std::string& name : arch_models) {
+    for (const auto& [name, family] : arch_models) {
         CAPTURE(name);
         const Model model(read_gguf((data / "arch" / (name + ".gguf")).string()));
         const Trace trace = forward(model, arch_ids(data / "arch", name));

@@ -66,9 +66,7 @@ void offer_alibi(AlibiPanel& state, const RunningModel& model, Requests& request
 void edit_head(AlibiPanel& state, std::vector<float>& slopes, uint32_t head, Requests& requests) {
     float slope = slopes[head];
     bool changed = false;
-    ImGui::AlignTextToFramePadding();
-    ImGui::TextUnformatted(text(tr("Head %u"), head).c_str());
-    ImGui::SameLine(em(6));
+    label(text(tr("Head %u"), head).c_str());
     ImGui::SetNextItemWidth(em(10));
     changed |= ImGui::SliderFloat("##slope", &slope, 0, steepest, "%.5f", ImGuiSliderFlags_Logarithmic);
     mark("alibi slope");
@@ -84,9 +82,7 @@ void edit_head(AlibiPanel& state, std::vector<float>& slopes, uint32_t head, Req
 
 void edit_all(AlibiPanel& state, std::vector<float>& slopes, Requests& requests) {
     auto scale = static_cast<float>(state.scale_all);
-    ImGui::AlignTextToFramePadding();
-    ImGui::TextUnformatted(tr("All heads"));
-    ImGui::SameLine(em(6));
+    label(tr("All heads"));
     ImGui::SetNextItemWidth(em(10));
     if (ImGui::SliderFloat("##scale", &scale, 1.0f / 16, 16, "x %.3f",
                            ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp)) {

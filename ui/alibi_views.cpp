@@ -2,6 +2,7 @@
 #include "ui/colors.hpp"
 #include "ui/draw.hpp"
 #include "ui/marks.hpp"
+#include "ui/token_text.hpp"
 #include "ui/words.hpp"
 
 #include <algorithm>
@@ -61,7 +62,7 @@ void draw_frame(const Fan& fan) {
     const float ln_1000 = std::log(1000.0f), y = fan.point(0, -ln_1000).y;
     const uint32_t muted = packed(theme().muted);
     list.AddLine({fan.at.x, y}, {end.x, y}, theme().grid);
-    list.AddText({fan.at.x + em(0.3f), y - em(1.1f)}, muted, "-ln 1000");
+    list.AddText({end.x - ImGui::CalcTextSize("-ln 1000").x - em(0.3f), y - em(1.1f)}, muted, "-ln 1000");
     const std::string far = text("%.0f", double(fan.far));
     list.AddText({end.x - ImGui::CalcTextSize(far.c_str()).x - em(0.3f), fan.at.y + em(0.1f)}, muted,
                  far.c_str());
@@ -204,10 +205,10 @@ void draw_marks(const Maps& maps, const ScoreParts& parts, std::optional<Cell> c
 void tell_cell(const ScoreParts& parts, Cell cell, const Snapshot& snapshot) {
     const uint32_t query = parts.first + cell.i, key = parts.first + cell.j;
     const auto label = [&](uint32_t i) {
-        return i < snapshot.sequence.size() ? snapshot.sequence[i].label : std::string();
+        return i < snapshot.sequence.size() ? token_text(snapshot.sequence[i].label) : std::string();
     };
     const size_t at = parts.cell(cell.i, cell.j);
-    std::string words = text(tr("%u \"%s\" reads %u \"%s\", distance %u"), query, label(query).c_str(), key,
+    std::string words = text(tr("%u %s reads %u %s, distance %u"), query, label(query).c_str(), key,
                              label(key).c_str(), query - key);
     words += "\n";
     if (std::isfinite(parts.score[at]))
@@ -245,9 +246,10 @@ std::optional<uint32_t> draw_scores(uint32_t layer, uint32_t head, float slope, 
     const float width = ImGui::GetContentRegionAvail().x;
     Maps maps{.at = {}, .gap = em(1)};
     const float third = std::max((width - 2 * maps.gap) / 3, em(3));
-    const auto n_fit = static_cast<uint32_t>(std::clamp(third / em(0.3f), 8.0f, 48.0f));
-    const ScoreParts parts = last_parts(*map, snapshot.shown(), slope, n_fit);
-    maps.cell = std::max(1.0f, std::floor(third / static_cast<float>(std::max(parts.n, 8u))));
+    maps.cell = std::max(2.0f, std::floor(third / 48));
+    const ScoreParts parts =
+        last_parts(*map, snapshot.shown(), slope, std::min(static_cast<uint32_t>(third / maps.cell), 64u));
+    if (parts.n < 16) maps.cell = std::floor(third / 16); // the first few tokens as cells that can be hit
     maps.side = static_cast<float>(parts.n) * maps.cell;
     const char* titles[] = {tr("score"), tr("content"), tr("bias")};
     maps.at = ImGui::GetCursorScreenPos();

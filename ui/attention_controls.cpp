@@ -14,12 +14,15 @@ void choice(T& value, T is, const char* label, const char* name, const char* say
     const bool chosen = value == is;
     const float width = ImGui::CalcTextSize(label, nullptr, true).x + 2 * ImGui::GetStyle().FramePadding.x;
     same_line_if_fits(width);
-    if (chosen) ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
+    if (chosen) {
+        ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
+        ImGui::PushStyleColor(ImGuiCol_Text, {1, 1, 1, 1});
+    }
     ImGui::PushID(name);
     if (ImGui::Button(label)) value = is;
     mark(name);
     ImGui::PopID();
-    if (chosen) ImGui::PopStyleColor();
+    if (chosen) ImGui::PopStyleColor(2);
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", says);
 }
 

@@ -285,7 +285,7 @@ void Canvas::Impl::drop_swapchain() {
     vkDeviceWaitIdle(device);
     for (const VkSemaphore one : drawn) vkDestroySemaphore(device, one, nullptr);
     drawn.clear();
-    vkDestroySwapchainKHR(device, swapchain, nullptr);
+    if (swapchain) vkDestroySwapchainKHR(device, swapchain, nullptr); // no such function without a window
     swapchain = nullptr;
 }
 

@@ -194,15 +194,17 @@ void Ui::context_meter() {
     if (!snapshot_.model) return;
     const uint32_t n_ctx = snapshot_.model->n_ctx, skipped = left_out();
     const auto used = static_cast<uint32_t>(snapshot_.sequence.size());
+    ImGui::PushStyleColor(ImGuiCol_Text, theme().warning);
+    ImGui::PushTextWrapPos();
     if (skipped > 0)
-        ImGui::TextColored(theme().warning,
-                           tr("The context holds %u tokens: the first %u messages will not be read."), n_ctx,
-                           skipped);
+        ImGui::Text(tr("The context holds %u tokens: the first messages (%u) will not be read."), n_ctx,
+                    skipped);
     else if (used > n_ctx * 3 / 4)
-        ImGui::TextColored(theme().warning,
-                           tr("%u of %u tokens are used: at the end of the context the answer stops, then "
-                              "the oldest messages are left out."),
-                           used, n_ctx);
+        ImGui::Text(tr("%u of %u tokens are used. At the end the answer stops; then the oldest messages are "
+                       "left out."),
+                    used, n_ctx);
+    ImGui::PopTextWrapPos();
+    ImGui::PopStyleColor();
 }
 
 void Ui::input_box() {
@@ -218,9 +220,12 @@ void Ui::input_box() {
     if (entered) send(), focus_input_ = true;
     if (input_.empty()) {
         const ImVec2 low = ImGui::GetItemRectMin();
-        ImGui::GetWindowDrawList()->AddText({low.x + size * 0.5f, low.y + size * 0.35f},
-                                            ImGui::GetColorU32(theme().muted),
-                                            tr("Write a message. Enter sends, Shift+Enter begins a line."));
+        ImGui::GetWindowDrawList()->AddText(
+            ImGui::GetFont(), size, {low.x + size * 0.5f, low.y + size * 0.35f},
+            ImGui::GetColorU32(theme().muted),
+            settings_.enter_sends ? tr("Write a message. Enter sends it, Shift+Enter begins a line.")
+                                  : tr("Write a message. Ctrl+Enter sends it."),
+            nullptr, box.x - size);
     }
     ImGui::SameLine();
     const ImVec2 whole{button, box.y};
@@ -262,7 +267,7 @@ void Ui::chat() {
 
     const float size = ImGui::GetFontSize();
     const float lines = std::clamp(float(1 + std::count(input_.begin(), input_.end(), '\n')), 2.0f, 8.0f);
-    const float below = lines * size * 1.2f + size * 3.6f;
+    const float below = lines * size * 1.2f + size * 4.8f;
     ImGui::BeginChild("messages", {0, -below}, ImGuiChildFlags_None);
     const auto path = conversation_.path();
     if (path.empty()) {

@@ -49,7 +49,6 @@ std::string describe(const TimeBar& bar, double total_ms, double copy_bytes_s) {
 void draw_row(const TimeRow& row, double longest_ms, double total_ms, const Timed& times,
               const Kinds& kinds) {
     const std::string name = row.layer < 0 ? std::string(tr("outside")) : text(tr("layer %d"), row.layer);
-    ImGui::AlignTextToFramePadding();
     ImGui::TextUnformatted(name.c_str());
     ImGui::SameLine(em(6));
     const ImVec2 at = ImGui::GetCursorScreenPos();

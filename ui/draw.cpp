@@ -40,6 +40,12 @@ void note(const std::string& words) {
     note(words, theme().muted);
 }
 
+void label(const char* words) {
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextUnformatted(words);
+    ImGui::SameLine(em(6));
+}
+
 uint32_t packed(ImVec4 color, float alpha) {
     color.w *= alpha;
     return ImGui::ColorConvertFloat4ToU32(color);
@@ -67,9 +73,10 @@ void bar(double share, ImVec4 color, const std::string& words) {
 }
 
 void tell_hover(std::optional<uint32_t> position, const Snapshot& snapshot, Requests& requests) {
-    if (position == snapshot.hovered) return;
-    if (!position && !ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows)) return; // another panel's say
-    requests.push_back(Hover{position});
+    if (position)
+        requests.push_back(Hover{position});
+    else if (snapshot.hovered && ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows))
+        requests.push_back(Hover{}); // left of it; over another panel it is that one's to say
 }
 
 void repaint(Painted& painted, int width, int height, std::vector<double> key,

@@ -24,11 +24,14 @@ uint32_t packed(ImVec4 color, float alpha = 1);
 /// The colour behind text that a bar of this colour lies under.
 uint32_t bar_color(ImVec4 color);
 
+/// The name of the next item, before it, so that the item alone is what a mark names.
+void label(const char* words);
+
 /// A bar of a share of the width that is left, with words on it; an item that can be hovered.
 void bar(double share, ImVec4 color, const std::string& words);
 
-/// Which position of the sequence the mouse is over, told once where a panel's drawing ends: nothing over the
-/// panel but none of its positions.
+/// Which position of the sequence the mouse is over, told where a panel's drawing ends; nothing: over the
+/// panel, but none of its positions.
 void tell_hover(std::optional<uint32_t> position, const Snapshot& snapshot, Requests& requests);
 
 /// Makes the picture anew where its size, the theme or the key has changed; paint fills width x height

@@ -59,6 +59,7 @@ ImVec2 axes_margin() {
 void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::string(uint32_t)>& label,
                const std::optional<MapCell>& hovered) {
     const float line = em(1), gap = em(0.3f);
+    const float bottom = std::min(f.corner.y + f.size.y, f.at_query(f.n)); // a short text ends above the edge
     const ImVec2 margin = axes_margin();
     // Half a cell before the corner, so that a cell that is cut by the edge keeps its text.
     if (f.cell >= line && label) {
@@ -70,7 +71,6 @@ void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::st
             list.AddText(at, text_color(hovered && hovered->query == i), text.c_str());
         });
         list.PopClipRect();
-        const float bottom = f.corner.y + f.size.y;
         list.PushClipRect({f.corner.x, bottom}, {f.corner.x + f.size.x, bottom + margin.y}, true);
         each(std::floor(f.x), f.size.x + f.cell, f.cell, f.n, 1, [&](uint32_t i) {
             const std::string text = cut(label(i), margin.y - 2 * gap);
@@ -89,7 +89,7 @@ void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::st
                      text_color(false), text.c_str());
     });
     each(f.x, f.size.x, f.cell, f.n, step_of(f.cell, em(5)), [&](uint32_t i) {
-        const float x = f.at_key(i + 0.5), y = f.corner.y + f.size.y;
+        const float x = f.at_key(i + 0.5), y = bottom;
         list.AddLine({x, y}, {x, y + gap}, grid);
         list.AddText({x, y + gap}, text_color(false), std::to_string(i).c_str());
     });

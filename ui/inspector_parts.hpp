@@ -4,7 +4,7 @@
 
 namespace kvasir::ui {
 
-/// A token's text with line ends and tabs written out; its number where it has no text.
+/// A token's text as it stands among others: line ends and tabs written out; its number where it has no text.
 std::string visible_label(const std::string& label, int32_t id);
 
 /// The sequence as flowing tokens, those in view drawn; a click asks for ShowToken. Gives the position under

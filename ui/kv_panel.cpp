@@ -103,8 +103,9 @@ void draw_memory(const Snapshot& snapshot) {
 void draw_change(KvPanel& state, const Snapshot& snapshot, Requests& requests) {
     const RunningModel& model = *snapshot.model;
     ImGui::SeparatorText(tr("Another type or length"));
-    ImGui::SetNextItemWidth(em(6));
-    const bool open = ImGui::BeginCombo(tr("type"), type_name(state.type));
+    label(tr("type"));
+    ImGui::SetNextItemWidth(em(9));
+    const bool open = ImGui::BeginCombo("##type", type_name(state.type));
     if (!open) mark("kv type");
     if (open) {
         for (const KvType type : types) {
@@ -113,8 +114,9 @@ void draw_change(KvPanel& state, const Snapshot& snapshot, Requests& requests) {
         }
         ImGui::EndCombo();
     }
+    label(tr("positions"));
     ImGui::SetNextItemWidth(em(9));
-    ImGui::InputInt(tr("positions"), &state.n_ctx, PageTable::page_size, 1024);
+    ImGui::InputInt("##positions", &state.n_ctx, PageTable::page_size, 1024);
     mark("kv context");
     state.n_ctx = std::clamp(state.n_ctx, 1, 1 << 24);
     const auto n_ctx = static_cast<uint32_t>(state.n_ctx);

@@ -163,8 +163,9 @@ std::optional<uint32_t> draw_norms(KvPanel& state, const PositionAxis& axis, con
     ImGui::SeparatorText(tr("Norms of keys and values"));
     const uint32_t n_layers = snapshot.model->spec.n_layers;
     int layer = static_cast<int>(std::min(state.layer, n_layers - 1));
+    label(tr("layer"));
     ImGui::SetNextItemWidth(em(10));
-    ImGui::SliderInt(tr("layer"), &layer, 0, static_cast<int>(n_layers) - 1, "%d",
+    ImGui::SliderInt("##layer", &layer, 0, static_cast<int>(n_layers) - 1, "%d",
                      ImGuiSliderFlags_AlwaysClamp);
     mark("kv layer");
     state.layer = static_cast<uint32_t>(layer);

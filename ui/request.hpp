@@ -80,8 +80,9 @@ struct TimeOperations {
 struct ShowToken {
     uint32_t position = 0; ///< in the sequence: the inspector, the map and the chat show it
 };
+/// The mouse is over this position in a panel, in this frame; without one it is over none.
 struct Hover {
-    std::optional<uint32_t> position; ///< under the mouse; nothing: none
+    std::optional<uint32_t> position; ///< nothing: over the panel, but none of its positions
 };
 struct TravelTo {
     std::optional<uint32_t> length; ///< the sequence as it was at this length; nothing: live again

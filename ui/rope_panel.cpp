@@ -47,8 +47,9 @@ void choose_scaling(PositionEdit& edit) {
     int chosen = 0;
     for (int i = 1; i < IM_ARRAYSIZE(scalings); ++i)
         if (edit.rope_scaling && scaling_of[i] == *edit.rope_scaling) chosen = i;
+    label(tr("scaling"));
     ImGui::SetNextItemWidth(em(10));
-    const bool open = ImGui::BeginCombo(tr("scaling"), scaling_name(chosen));
+    const bool open = ImGui::BeginCombo("##scaling", scaling_name(chosen));
     if (!open) return mark("rope scaling");
     for (int i = 0; i < IM_ARRAYSIZE(scalings); ++i) {
         if (ImGui::Selectable(scaling_name(i), i == chosen)) {
@@ -64,15 +65,17 @@ void choose_scaling(PositionEdit& edit) {
 bool edit_rope(AlibiPanel& state, const RunningModel& model) {
     PositionEdit& edit = state.rotation;
     double base = edit.rope_base > 0 ? edit.rope_base : model.trained.rope_base;
+    label(tr("base"));
     ImGui::SetNextItemWidth(em(10));
-    if (ImGui::InputDouble(tr("base"), &base, 0, 0, "%.6g") && std::isfinite(base))
+    if (ImGui::InputDouble("##base", &base, 0, 0, "%.6g") && std::isfinite(base))
         edit.rope_base = base == model.trained.rope_base ? 0 : std::clamp(base, 1.0, 1e12);
     mark("rope base");
     choose_scaling(edit);
     if (edit.rope_scaling && *edit.rope_scaling != RopeScaling::none) {
+        label(tr("factor"));
         ImGui::SetNextItemWidth(em(10));
         double factor = edit.rope_factor;
-        if (ImGui::InputDouble(tr("factor"), &factor, 0, 0, "%.4g") && std::isfinite(factor))
+        if (ImGui::InputDouble("##factor", &factor, 0, 0, "%.4g") && std::isfinite(factor))
             edit.rope_factor = std::clamp(factor, 1e-3, 1e6);
         mark("rope factor");
     }

@@ -56,8 +56,8 @@ Script Script::parse(const std::string& text, const std::string& name) {
         if (std::find(verbs.begin(), verbs.end(), one.verb) == verbs.end()) {
             std::string known;
             for (const char* verb : verbs) known += std::string(known.empty() ? "" : ", ") + verb;
-            throw Error(name + ", line " + std::to_string(number), "there is no action " + quoted(one.verb),
-                        known);
+            throw Error(name + ", line " + std::to_string(number),
+                        "there is no action " + kvasir::quoted(one.verb), known);
         }
         script.lines_.push_back(std::move(one));
     }
@@ -88,7 +88,7 @@ bool Script::wait_is_over(const Line& line, const Ui& ui) const {
         if (idle && s.answer > 0) fail(line, "the answer ended with " + std::to_string(n) + " tokens");
         return false;
     }
-    fail(line, "there is no condition " + quoted(what));
+    fail(line, "there is no condition " + kvasir::quoted(what));
     return true;
 }
 

@@ -11,7 +11,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <limits>
-#include <numeric>
 #include <unordered_set>
 #include <utility>
 
@@ -242,20 +241,23 @@ Placed read_tensor(Cursor& in, uint64_t index) {
     return tensor;
 }
 
-/// Refuses tensors that share bytes.
-void check_overlap(const Cursor& in, const std::vector<Placed>& tensors) {
-    std::vector<size_t> order(tensors.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](size_t a, size_t b) { return tensors[a].offset < tensors[b].offset; });
-    for (size_t i = 1; i < order.size(); ++i) {
-        const Placed &before = tensors[order[i - 1]], &after = tensors[order[i]];
-        if (after.offset < before.offset + before.bytes)
-            damaged(in, "tensors " + quoted(before.info.name) + " (bytes " + std::to_string(before.offset) +
-                            " to " + std::to_string(before.offset + before.bytes) + " of the data) and " +
-                            quoted(after.info.name) + " (from byte " + std::to_string(after.offset) +
-                            ") overlap");
+/// Each tensor begins where the one before it ends, padded, and nothing follows the last: so that a damaged
+/// type, shape or offset is told by its tensor's name, as llama.cpp's reader wants it too.
+void check_order(const Cursor& in, uint64_t n_bytes, uint64_t alignment, const std::vector<Placed>& tensors) {
+    uint64_t end = 0;
+    std::string before = "the data";
+    for (const Placed& tensor : tensors) {
+        const std::string name = "tensor " + quoted(tensor.info.name);
+        if (tensor.offset != end)
+            damaged(in, name + " is at byte " + std::to_string(tensor.offset) + " of the data, and " +
+                            (end ? before + " ends at byte " + std::to_string(end)
+                                 : "the first tensor is at byte 0"));
+        end += (tensor.bytes + alignment - 1) / alignment * alignment;
+        before = name;
     }
+    if (!tensors.empty() && n_bytes > end)
+        damaged(in, before + ", the last, ends at byte " + std::to_string(end) + " of the data, and " +
+                        std::to_string(n_bytes - end) + " bytes follow it");
 }
 
 /// Points each tensor at its bytes, after checking that they lie in the file.
@@ -371,8 +373,9 @@ ModelFile parse_gguf(std::span<const std::byte> bytes, const std::string& path) 
     }
     const uint64_t alignment = read_alignment(in, file.metadata);
     const uint64_t start = (in.offset() + alignment - 1) / alignment * alignment;
-    place(in, bytes.subspan(std::min<uint64_t>(start, bytes.size())), alignment, tensors);
-    check_overlap(in, tensors);
+    const auto data = bytes.subspan(std::min<uint64_t>(start, bytes.size()));
+    place(in, data, alignment, tensors);
+    check_order(in, data.size(), alignment, tensors);
 
     file.tensors.reserve(tensors.size());
     for (Placed& tensor : tensors) file.tensors.push_back(std::move(tensor.info));

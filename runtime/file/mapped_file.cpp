@@ -3,6 +3,7 @@
 #include "runtime/error.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -53,6 +54,18 @@ MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     std::swap(bytes_, other.bytes_);
     return *this;
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+    if (part.empty() || part.data() < bytes_.data() ||
+        part.data() + part.size() > bytes_.data() + bytes_.size())
+        return;
+    // Pages that begin in the part; the one that it ends in belongs to what follows, which may be read next.
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto first = reinterpret_cast<uintptr_t>(part.data()) / page * page,
+               end = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
+    // A mere hint: a system that does not take it keeps the pages for as long as it has room.
+    if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

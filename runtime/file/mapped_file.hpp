@@ -18,6 +18,10 @@ class MappedFile {
 
     std::span<const std::byte> bytes() const { return bytes_; }
 
+    /// Gives the memory of these bytes back, where they lie in this file; they can still be read, then from
+    /// the file again.
+    void release(std::span<const std::byte> part) const;
+
   private:
     std::span<const std::byte> bytes_;
 };

@@ -37,7 +37,7 @@ int memory_type(VkPhysicalDevice physical, uint32_t allowed, VkMemoryPropertyFla
 
 } // namespace
 
-Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string& name)
+Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string& name, Contents contents)
     : device_(&device), size_((std::max<uint64_t>(bytes, 16) + 15) / 16 * 16) {
     const auto& info = device.info();
     const uint64_t limit = std::min(info.max_binding, info.max_allocation);
@@ -77,11 +77,13 @@ Buffer::Buffer(Device& device, uint64_t bytes, Memory memory, const std::string&
                     "a smaller --context, --kv q8_0, a smaller model or another --device");
     }
     mapped_ = static_cast<std::byte*>(address);
+    device.allocated_ += size_;
     device.set_name(reinterpret_cast<uint64_t>(buffer_), VK_OBJECT_TYPE_BUFFER, name);
-    if (mapped_)
-        std::memset(mapped_, 0, size_);
-    else
-        upload(size_, 1, [](std::byte* target, uint64_t, uint64_t n) { std::memset(target, 0, n); });
+    if (contents == Contents::zeros) fill_with_zeros();
+}
+
+void Buffer::fill_with_zeros() {
+    upload(0, size_, 1, [](std::byte* target, uint64_t, uint64_t n) { std::memset(target, 0, n); });
 }
 
 Buffer::Buffer(Buffer&& other) noexcept {
@@ -99,6 +101,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 Buffer::~Buffer() {
     if (!buffer_) return;
+    device_->allocated_ -= size_;
     vkDestroyBuffer(device_->vk(), buffer_, nullptr);
     vkFreeMemory(device_->vk(), memory_, nullptr);
 }
@@ -113,27 +116,27 @@ void Buffer::copy_through_staging(uint64_t offset, uint64_t bytes, Buffer& stagi
     device_->wait(commands.submit());
 }
 
-void Buffer::upload(uint64_t bytes, uint64_t slice, const Fill& fill) {
-    if (mapped_) return fill(mapped_, 0, bytes);
+void Buffer::upload(uint64_t offset, uint64_t bytes, uint64_t slice, const Fill& fill) {
+    if (mapped_) return fill(mapped_ + offset, 0, bytes);
     // At least one slice, and many where slices are small: a copy has a fixed cost.
     const uint64_t room = std::min(bytes, std::max<uint64_t>(slice, (32ull << 20) / slice * slice));
-    Buffer staging(*device_, room, Memory::host, "staging");
+    Buffer staging(*device_, room, Memory::host, "staging", Contents::undefined);
     for (uint64_t from = 0; from < bytes; from += room) {
         const uint64_t n = std::min(room, bytes - from);
         fill(staging.mapped_, from, n);
-        copy_through_staging(from, n, staging, true);
+        copy_through_staging(offset + from, n, staging, true);
     }
 }
 
 void Buffer::upload(std::span<const std::byte> data) {
     if (data.empty()) return;
-    upload(data.size(), 1,
+    upload(0, data.size(), 1,
            [&](std::byte* target, uint64_t from, uint64_t n) { std::memcpy(target, data.data() + from, n); });
 }
 
 std::vector<std::byte> Buffer::download(uint64_t offset, uint64_t bytes) const {
     if (mapped_) return {mapped_ + offset, mapped_ + offset + bytes};
-    Buffer staging(*device_, bytes, Memory::host, "staging");
+    Buffer staging(*device_, bytes, Memory::host, "staging", Contents::undefined);
     copy_through_staging(offset, bytes, staging, false);
     return {staging.mapped_, staging.mapped_ + bytes};
 }

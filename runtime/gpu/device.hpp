@@ -89,6 +89,9 @@ class Device {
     /// Bytes a second that a buffer copy of 64 MiB reads and writes, the best of several; measured once.
     double copy_bandwidth();
 
+    /// Bytes of the buffers that there are now.
+    uint64_t allocated() const { return allocated_; }
+
     /// What the validation layer said; empty is clean.
     std::vector<std::string> validation_messages() const;
 
@@ -104,6 +107,8 @@ class Device {
     uint32_t queue_family() const { return family_; }
 
   private:
+    friend class Buffer; // which counts its bytes
+
     void create_logical_device();
     void load_pipeline_cache();
     void check(int result, const char* call); ///< of a VkResult
@@ -124,6 +129,7 @@ class Device {
     uint64_t submitted_ = 0;
     std::atomic<bool> lost_ = false;
     double copy_bandwidth_ = 0;
+    std::atomic<uint64_t> allocated_ = 0;
     std::mutex submit_mutex_; ///< a VkQueue must be externally synchronised
     std::map<std::pair<std::string, std::vector<uint32_t>>, std::unique_ptr<Pipeline>> pipelines_;
     std::mutex pipelines_mutex_;

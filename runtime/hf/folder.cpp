@@ -5,6 +5,7 @@
 #include "runtime/file/safetensors.hpp"
 #include "runtime/hf/checkpoint.hpp"
 #include "runtime/hf/metadata.hpp"
+#include "runtime/spec_json.hpp"
 
 #include <algorithm>
 #include <map>
@@ -105,10 +106,43 @@ std::string model_type_of(const Config& config) {
     config.refuse("it does not say its model_type", "another copy of the model");
 }
 
+std::string format_of(const ModelFile& file) {
+    const size_t n = file.maps.size();
+    return "safetensors" + (n > 1 ? " in " + std::to_string(n) + " parts" : std::string());
+}
+
+std::string name_of(const fs::path& folder) {
+    return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
 } // namespace
+
+ModelFile read_spec_folder(const std::string& path) {
+    const fs::path folder(path);
+    ModelFile file;
+    file.path = path;
+    const std::string spec_path = (folder / "spec.json").string();
+    const nlohmann::json stated = read_json(spec_path);
+    const ModelSpec spec = spec_from_json(stated, spec_path);
+    auto& values = file.metadata.values;
+    values["general.architecture"] = spec.family;
+    values["general.name"] = name_of(folder);
+    values[stated_spec_key] = stated.dump();
+    values[spec.family + ".vocab_size"] = int64_t{spec.n_vocab};
+    for (SafeTensor& tensor : read_tensors(folder, file)) {
+        if (!tensor.dtype)
+            refuse(folder, "tensor " + kvasir::quoted(tensor.name) + " is stored as " + tensor.type,
+                   "F32, F16 or BF16");
+        file.tensors.push_back({tensor.name, *tensor.dtype, tensor.shape, tensor.data});
+    }
+    file.format = format_of(file);
+    read_vocabulary(Config(nlohmann::json::object(), spec_path), folder, file.metadata);
+    return file;
+}
 
 ModelFile read_hf_folder(const std::string& path) {
     const fs::path folder(path);
+    if (is_there(folder / "spec.json")) return read_spec_folder(path);
     if (!is_there(folder / "config.json"))
         refuse(folder, "it is a folder without a config.json",
                "the folder of a Hugging Face model, or the path of a .gguf file");
@@ -117,8 +151,7 @@ ModelFile read_hf_folder(const std::string& path) {
     ModelFile file;
     file.path = path;
     const std::vector<SafeTensor> tensors = read_tensors(folder, file);
-    file.format = "safetensors" + (file.maps.size() > 1 ? " in " + std::to_string(file.maps.size()) + " parts"
-                                                        : std::string());
+    file.format = format_of(file);
     const auto normed = [](const SafeTensor& tensor) {
         return tensor.name.ends_with("self_attn.q_norm.weight");
     };
@@ -126,8 +159,7 @@ ModelFile read_hf_folder(const std::string& path) {
     if (type == "minimind" && std::any_of(tensors.begin(), tensors.end(), normed)) type = "minimind3";
     const Family& family = hf_family(config, type);
     read_config(config, family, file);
-    file.metadata.values["general.name"] =
-        folder.filename().empty() ? folder.parent_path().filename().string() : folder.filename().string();
+    file.metadata.values["general.name"] = name_of(folder);
     read_vocabulary(config, folder, file.metadata);
     import_tensors(config, family, tensors, file);
     return file;

@@ -47,6 +47,17 @@ PreTokenizer pre_tokenizer_of(const Metadata& metadata) {
 
 } // namespace
 
+/// What one call of encode keeps: before each step of the pre-tokenizer, and after the last, the words met
+/// there, so that a text's repeated words skip all that would follow.
+struct BpeCodec::Work {
+    explicit Work(std::size_t n_steps) : caches(n_steps + 1), words(n_steps) {}
+
+    std::vector<WordCache> caches;
+    std::vector<std::vector<std::string_view>> words; ///< that a step made
+    PreTokenizer::Scratch scratch;
+    Merger merger;
+};
+
 BpeCodec::BpeCodec(const Vocabulary& vocabulary, const Metadata& metadata)
     : vocabulary_(vocabulary), pre_tokenizer_(pre_tokenizer_of(metadata)),
       space_before_(metadata.flag("tokenizer.ggml.add_space_prefix").value_or(false)),
@@ -89,13 +100,10 @@ void BpeCodec::read_merges(const Metadata& metadata) {
 void BpeCodec::encode(std::string_view text, bool after_break, std::vector<int32_t>& ids) const {
     std::string spaced;
     if (space_before_ && after_break && !text.starts_with(' ')) text = spaced = " " + std::string(text);
-    WordCache cache;
-    Merger merger;
-    std::vector<std::string_view> words;
+    Work work(pre_tokenizer_.steps());
     while (!text.empty()) {
-        words.clear();
         const std::size_t valid = valid_prefix(text);
-        pre_tokenizer_.split(text.substr(0, valid), words);
+        if (valid > 0) encode_part(work, 0, text.substr(0, valid), ids);
         text.remove_prefix(valid);
         std::size_t invalid = 0;
         while (invalid < text.size()) {
@@ -103,15 +111,25 @@ void BpeCodec::encode(std::string_view text, bool after_break, std::vector<int32
             if (unit.kind == Utf8Unit::Kind::character) break;
             invalid += unit.size;
         }
-        if (invalid > 0) words.push_back(text.substr(0, invalid));
+        if (invalid > 0) encode_word(work.merger, text.substr(0, invalid), ids);
         text.remove_prefix(invalid);
-        for (const std::string_view word : words) {
-            if (cache.repeat(word, ids)) continue;
-            const std::size_t begin = ids.size();
-            encode_word(merger, word, ids);
-            cache.remember(word, begin, ids);
-        }
     }
+}
+
+void BpeCodec::encode_part(Work& work, std::size_t step, std::string_view part,
+                           std::vector<int32_t>& ids) const {
+    WordCache& cache = work.caches[step];
+    if (cache.repeat(part, ids)) return;
+    const std::size_t begin = ids.size();
+    if (step == pre_tokenizer_.steps()) {
+        encode_word(work.merger, part, ids);
+    } else {
+        std::vector<std::string_view>& words = work.words[step];
+        words.clear();
+        pre_tokenizer_.split_step(step, part, work.scratch, words);
+        for (const std::string_view word : words) encode_part(work, step + 1, word, ids);
+    }
+    cache.remember(part, begin, ids);
 }
 
 void BpeCodec::encode_word(Merger& merger, std::string_view word, std::vector<int32_t>& ids) const {

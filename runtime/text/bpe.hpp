@@ -24,8 +24,11 @@ class BpeCodec : public TextCodec {
     Space space() const override { return Space::none; }
 
   private:
+    struct Work;
+
     void read_bytes();
     void read_merges(const Metadata& metadata);
+    void encode_part(Work& work, std::size_t step, std::string_view part, std::vector<int32_t>& ids) const;
     void encode_word(Merger& merger, std::string_view word, std::vector<int32_t>& ids) const;
 
     const Vocabulary& vocabulary_;

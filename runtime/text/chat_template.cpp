@@ -74,7 +74,7 @@ jinja::Value ChatTemplate::messages(jinja::Workspace& workspace, const std::vect
 Text ChatTemplate::render(const std::vector<Turn>& turns, bool open_answer) const {
     std::size_t bytes = 0;
     for (const Turn& turn : turns) bytes += turn.text.size();
-    jinja::Workspace workspace(jinja::Limits::for_input(bytes), now_);
+    jinja::Workspace workspace(jinja::Limits::for_input(bytes, turns.size()), now_);
     const auto label = [&](int32_t id) { return workspace.text(id < 0 ? "" : tokenizer_.label(id)); };
     // What Hugging Face's apply_chat_template gives a template, of a model that is offered no tools.
     return template_.render(workspace, {{"messages", messages(workspace, turns)},

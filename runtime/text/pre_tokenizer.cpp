@@ -62,6 +62,20 @@ std::string pcre2_message(int code) {
 
 } // namespace
 
+struct PreTokenizer::Scratch::Impl {
+    std::unique_ptr<pcre2_match_data, Free> match{
+        pcre2_match_data_create(1, nullptr)}; // the whole match alone
+    std::unique_ptr<pcre2_match_context, Free> context{pcre2_match_context_create(nullptr)};
+
+    Impl() {
+        if (!match || !context) throw std::bad_alloc();
+    }
+};
+
+PreTokenizer::Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
+PreTokenizer::Scratch::Scratch(Scratch&&) noexcept = default;
+PreTokenizer::Scratch::~Scratch() = default;
+
 class PreTokenizer::Expression {
   public:
     explicit Expression(const SplitStep& step) : behavior_(step.behavior), inverted_(step.inverted) {
@@ -73,22 +87,15 @@ class PreTokenizer::Expression {
             throw Error("compiling the pre-tokenizer's expression " + quoted(step.pattern),
                         "the PCRE2 library says " + pcre2_message(error), "another copy of the model");
         // Where the machine has no JIT compiler this fails and the interpreter matches, several times slower.
-        pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
+        match_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0 ? pcre2_jit_match : pcre2_match;
     }
 
-    void split(const std::vector<std::string_view>& texts, std::vector<std::string_view>& words) const {
-        const std::unique_ptr<pcre2_match_data, Free> match(
-            pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-        const std::unique_ptr<pcre2_match_context, Free> context(pcre2_match_context_create(nullptr));
-        if (!match || !context) throw std::bad_alloc();
-        for (const std::string_view text : texts) {
-            // The expressions backtrack at most once over a run of characters; this catches one that does
-            // not.
-            const std::size_t limit = 1000 + 16 * text.size();
-            pcre2_set_match_limit(context.get(),
-                                  static_cast<uint32_t>(std::min<std::size_t>(limit, UINT32_MAX)));
-            split_one(text, words, match.get(), context.get());
-        }
+    void split(std::string_view text, Scratch& scratch, std::vector<std::string_view>& words) const {
+        // The expressions backtrack at most once over a run of characters; this catches one that does not.
+        const std::size_t limit = 1000 + 16 * text.size();
+        pcre2_match_context* context = scratch.impl_->context.get();
+        pcre2_set_match_limit(context, static_cast<uint32_t>(std::min<std::size_t>(limit, UINT32_MAX)));
+        split_one(text, words, scratch.impl_->match.get(), context);
     }
 
   private:
@@ -125,8 +132,8 @@ class PreTokenizer::Expression {
         Joiner joiner{*this, words, words.size()};
         std::size_t done = 0;
         while (done < text.size()) {
-            const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                          done, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, context);
+            const int found = match_(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                     done, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, context);
             if (found == PCRE2_ERROR_NOMATCH) break;
             if (found < 0)
                 throw Error("splitting a text of " + std::to_string(text.size()) + " bytes into words",
@@ -144,6 +151,7 @@ class PreTokenizer::Expression {
     }
 
     std::unique_ptr<pcre2_code, Free> code_;
+    decltype(&pcre2_match) match_; ///< the JIT compiler's own entry checks less at each call
     SplitBehavior behavior_;
     bool inverted_;
 };
@@ -169,14 +177,20 @@ PreTokenizer::~PreTokenizer() = default;
 
 void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
     if (text.empty()) return;
+    Scratch scratch;
     std::vector<std::string_view> parts = {text};
     std::vector<std::string_view> next;
     for (const auto& expression : expressions_) {
         next.clear();
-        expression->split(parts, next);
+        for (const std::string_view part : parts) expression->split(part, scratch, next);
         parts.swap(next);
     }
     words.insert(words.end(), parts.begin(), parts.end());
+}
+
+void PreTokenizer::split_step(std::size_t step, std::string_view word, Scratch& scratch,
+                              std::vector<std::string_view>& words) const {
+    expressions_[step]->split(word, scratch, words);
 }
 
 std::vector<SplitStep> split_steps(const Metadata& metadata) {

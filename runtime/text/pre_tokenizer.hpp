@@ -33,6 +33,25 @@ class PreTokenizer {
     /// the text again.
     void split(std::string_view text, std::vector<std::string_view>& words) const;
 
+    /// What splitting works in, for one thread at a time.
+    class Scratch {
+      public:
+        Scratch();
+        Scratch(Scratch&&) noexcept;
+        ~Scratch();
+
+      private:
+        friend PreTokenizer;
+        struct Impl;
+        std::unique_ptr<Impl> impl_;
+    };
+
+    /// Steps there are, and what one of them makes of a word that the steps before it left: it depends on
+    /// nothing but that word.
+    std::size_t steps() const { return expressions_.size(); }
+    void split_step(std::size_t step, std::string_view word, Scratch& scratch,
+                    std::vector<std::string_view>& words) const;
+
   private:
     class Expression;
     std::vector<std::unique_ptr<Expression>> expressions_;

@@ -41,7 +41,11 @@ std::unique_ptr<TextCodec> make_codec(const Vocabulary& vocabulary, const Metada
     if (vocabulary.model == "llama") return std::make_unique<SpmCodec>(vocabulary, metadata);
     if (vocabulary.model == "gpt2") return std::make_unique<BpeCodec>(vocabulary, metadata);
     if (vocabulary.model == "no_vocab") return std::make_unique<NumberCodec>(vocabulary);
-    throw Error("reading the vocabulary", "unknown tokenizer model " + quoted(vocabulary.model),
+    const std::string& model = vocabulary.model;
+    const char* kind = model == "t5"     ? ", SentencePiece Unigram, is not supported"
+                       : model == "bert" ? ", WordPiece, is not supported"
+                                         : " is unknown";
+    throw Error("reading the vocabulary", "the tokenizer model " + quoted(model) + kind,
                 "a model with one of llama, gpt2");
 }
 

@@ -15,7 +15,7 @@ class WordCache {
   public:
     /// Appends the ids of a word met before; false where it is new.
     bool repeat(std::string_view word, std::vector<int32_t>& ids) const {
-        const Place* place = words_.find(word);
+        const Place* place = word.size() <= longest ? words_.find(word) : nullptr;
         if (!place) return false;
         const std::size_t end = ids.size();
         ids.resize(end + place->count);

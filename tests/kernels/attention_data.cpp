@@ -10,6 +10,8 @@ ModelSpec spec_of(const AttentionCase& one) {
     ModelSpec m = attention_spec(one.n_heads, one.n_kv_heads, one.head_dim);
     m.window = one.window;
     if (one.alibi) m.alibi_max_bias = 8;
+    m.attention_softcap = one.softcap;
+    m.kv_lora_rank = one.value_dim;
     return m;
 }
 
@@ -30,20 +32,22 @@ std::string name_of(KvType type) {
 
 AttentionData::AttentionData(Device& device, Random random, const AttentionCase& one)
     : m(spec_of(one)), n_keys(one.pos + one.n_tokens), first_visible(first_visible_of(one)),
+      value_dim(m.value_dim()),
       q(random.values(uint64_t(one.n_tokens) * one.n_heads * one.head_dim, -one.score_size, one.score_size)),
       shuffled(device, m, one.type, n_keys + 40, random, first_visible),
       queries(input_rows(device, q, one.n_heads * one.head_dim)) {
     k.assign(uint64_t(n_keys) * one.n_kv_heads * one.head_dim, 0);
-    v = k;
+    v.assign(uint64_t(n_keys) * one.n_kv_heads * value_dim, 0);
     for (uint32_t pos = first_visible; pos < n_keys; ++pos)
-        for (uint32_t head = 0; head < one.n_kv_heads; ++head)
-            for (const bool is_v : {false, true}) {
-                shuffled.image.store(is_v, pos, head, random.values(one.head_dim));
-                const Values kept = shuffled.image.load(is_v, pos, head);
-                std::copy_n(kept.begin(), one.head_dim,
-                            (is_v ? v : k).begin() +
-                                std::ptrdiff_t((uint64_t(pos) * one.n_kv_heads + head) * one.head_dim));
-            }
+        for (uint32_t head = 0; head < one.n_kv_heads; ++head) {
+            const uint64_t row = uint64_t(pos) * one.n_kv_heads + head;
+            const auto kept = [&](bool is_v) {
+                if (!is_v || !m.latent()) shuffled.image.store(is_v, pos, head, random.values(one.head_dim));
+                return shuffled.image.load(is_v && !m.latent(), pos, head);
+            };
+            std::copy_n(kept(false).begin(), one.head_dim, k.begin() + std::ptrdiff_t(row * one.head_dim));
+            std::copy_n(kept(true).begin(), value_dim, v.begin() + std::ptrdiff_t(row * value_dim));
+        }
     shuffled.image.upload(device, shuffled.cache, 1);
     Values slopes;
     if (one.alibi) {
@@ -51,8 +55,9 @@ AttentionData::AttentionData(Device& device, Random random, const AttentionCase&
             slopes.push_back(static_cast<float>(slope));
         scratch.slopes = upload(device, slopes);
     }
-    expected = reference::attention(q, k, v,
-                                    {one.n_heads, one.n_kv_heads, one.head_dim, one.pos, one.window, slopes});
+    expected = reference::attention(
+        q, k, v,
+        {one.n_heads, one.n_kv_heads, one.head_dim, one.pos, one.window, slopes, 0, one.softcap, value_dim});
 }
 
 /// score = q . k * scale - slope * distance: by Higham 2002, section 3.1, at most head_dim + 4 roundings of
@@ -77,9 +82,13 @@ AttentionData::RowBounds AttentionData::bounds(const AttentionCase& one, uint32_
             dots += product;
             sizes += std::abs(product);
         }
-        const double bias = slope * (one.pos + token - j);
-        scores[j] = dots - bias;
-        result.score[j] = rounding * ((one.head_dim + 4) * sizes + 2 * bias + std::abs(scores[j]));
+        const double bias = slope * (one.pos + token - j), off = rounding * (one.head_dim + 4) * sizes;
+        scores[j] = reference::softcap(View(&dots, 1), one.softcap)[0] - bias;
+        result.score[j] = off + rounding * (2 * bias + std::abs(scores[j]));
+        if (one.softcap > 0) { // its slope is at most 1; its own evaluation as in limit_test.cpp
+            const double z = 2 * std::abs(dots) / one.softcap;
+            result.score[j] += one.softcap * ulp * (2 * std::exp(-z) * (3 + 7 * z) + 6);
+        }
         result.of_scores = std::max(result.of_scores, result.score[j]);
     }
     for (uint32_t j = first_visible; j < n_keys; ++j) {

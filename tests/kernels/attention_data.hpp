@@ -12,7 +12,8 @@ std::string name_of(KvType type);
 struct AttentionData {
     ModelSpec m;
     uint32_t n_keys, first_visible;
-    Values q, k, v; ///< k and v as the cache gives them back; 0 where no query sees them
+    uint32_t value_dim; ///< of v, and of a row of o
+    Values q, k, v;     ///< k and v as the cache gives them back; 0 where no query sees them
     ShuffledCache shuffled;
     Rows queries;
     AttentionScratch scratch; ///< slopes, and what splits need

@@ -18,6 +18,8 @@ std::vector<AttentionCase> attention_probs_cases() {
     cases.push_back({"a window", KvType::f16, 4, 2, 20, 300, 3, 130});
     cases.push_back({"ALiBi", KvType::f16, 4, 2, 20, 200, 3, 0, true});
     cases.push_back({"ALiBi in a window, one token", KvType::f16, 6, 2, 20, 200, 1, 70, true});
+    cases.push_back({"soft-cap and ALiBi", KvType::f16, 4, 2, 20, 200, 3, 0, true, 1, 8, 3});
+    cases.push_back({"values in keys", KvType::q8_0, 5, 1, 44, 100, 3, 0, false, 1, 1, 0, 34});
     cases.push_back({"large scores", KvType::f16, 4, 2, 20, 200, 7, 0, false, 1, 80});
     return cases;
 }
@@ -30,7 +32,7 @@ struct Probed {
 
     Probed(Device& device, const Tuning& tuning, const AttentionCase& one, AttentionData& data,
            uint32_t n_keys)
-        : o(device, one.n_tokens, one.n_heads * one.head_dim),
+        : o(device, one.n_tokens, one.n_heads * data.value_dim),
           probs(device, uint64_t(one.n_tokens) * one.n_heads * n_keys) {
         const uint32_t n_rows = one.n_tokens * one.n_heads;
         data.scratch.stats = Buffer(device, uint64_t(n_rows) * 8, Memory::device, "stats");
@@ -106,13 +108,13 @@ TEST_CASE("probabilities of a row sum to 1, and with V are what attention gave")
                 double sum = 0;
                 for (uint32_t j = 0; j < n_keys; ++j) sum += probed.probs.found(uint64_t(row) * n_keys + j);
                 worst_sum = std::max(worst_sum, std::abs(sum - 1));
-                for (uint32_t d = 0; d < one.head_dim; ++d) {
+                for (uint32_t d = 0; d < data.value_dim; ++d) {
                     double o = 0;
                     for (uint32_t j = 0; j < data.n_keys; ++j)
                         o += probed.probs.found(uint64_t(row) * n_keys + j) *
-                             data.v[(uint64_t(j) * one.n_kv_heads + kv_head) * one.head_dim + d];
-                    difference = std::max(difference,
-                                          std::abs(o - probed.o.found(probed.o.at(t, h * one.head_dim + d))));
+                             data.v[(uint64_t(j) * one.n_kv_heads + kv_head) * data.value_dim + d];
+                    difference = std::max(
+                        difference, std::abs(o - probed.o.found(probed.o.at(t, h * data.value_dim + d))));
                     size = std::max(size, std::abs(o));
                 }
             }

@@ -42,6 +42,16 @@ std::vector<AttentionCase> attention_cases() {
                              type, 4, 2, 20, pos, 1, 0, false, n_splits});
     cases.push_back({"splits of a window with ALiBi", type, 4, 2, 20, 700, 1, 600, true, 4});
     cases.push_back({"splits of large scores", type, 4, 2, 20, 700, 1, 0, false, 7, 80});
+    for (const uint32_t n_tokens : {1u, 7u}) {
+        const std::string tokens = ", tokens " + std::to_string(n_tokens);
+        cases.push_back({"soft-cap" + tokens, type, 4, 2, 20, 150, n_tokens, 0, false, 1, 8, 3});
+        cases.push_back({"soft-cap and ALiBi" + tokens, type, 4, 2, 20, 150, n_tokens, 70, true, 1, 200, 50});
+        for (const KvType each : {KvType::f32, KvType::f16, KvType::q8_0})
+            cases.push_back({"values in keys, " + name_of(each) + tokens, each, 5, 1, 44, 150, n_tokens, 0,
+                             false, 1, 1, 0, 34});
+    }
+    cases.push_back({"splits of values in keys", type, 5, 1, 44, 300, 1, 0, false, 3, 1, 0, 34});
+    cases.push_back({"splits with a soft-cap", type, 4, 2, 20, 300, 1, 0, false, 3, 8, 3});
     cases.push_back({"splits of Q8_0", KvType::q8_0, 4, 1, 80, 300, 1, 0, false, 2});
     return cases;
 }
@@ -49,7 +59,7 @@ std::vector<AttentionCase> attention_cases() {
 CaseResult run(Device& device, const Tuning& tuning, const AttentionCase& one) {
     AttentionData data(device, Random(), one);
     const uint32_t n_rows = one.n_tokens * one.n_heads;
-    Output o(device, one.n_tokens, one.n_heads * one.head_dim), stats(device, uint64_t(n_rows) * 2);
+    Output o(device, one.n_tokens, one.n_heads * data.value_dim), stats(device, uint64_t(n_rows) * 2);
     data.scratch.parts =
         Buffer(device, uint64_t(one.n_splits) * n_rows * one.head_dim * 4, Memory::device, "parts");
     data.scratch.part_stats =
@@ -77,17 +87,17 @@ CaseResult run(Device& device, const Tuning& tuning, const AttentionCase& one) {
             const double of_sum = bounds.of_average + adding, sum = data.expected.sum[row];
             stats.expect(comparison, row * 2, data.expected.max[row], bounds.of_scores);
             stats.expect(comparison, row * 2 + 1, sum, sum * (of_sum + bounds.of_scores));
-            for (uint32_t d = 0; d < one.head_dim; ++d) {
+            for (uint32_t d = 0; d < data.value_dim; ++d) {
                 double bound = 0;
                 for (uint32_t j = data.first_visible; j < data.n_keys; ++j)
                     bound +=
                         data.expected.probabilities[uint64_t(row) * data.n_keys + j] *
                         (bounds.relative[j] + of_sum + adding) *
                         std::abs(data.v[(uint64_t(j) * one.n_kv_heads + h / (one.n_heads / one.n_kv_heads)) *
-                                            one.head_dim +
+                                            data.value_dim +
                                         d]);
-                o.expect(comparison, o.at(t, h * one.head_dim + d),
-                         data.expected.o[uint64_t(row) * one.head_dim + d], bound);
+                o.expect(comparison, o.at(t, h * data.value_dim + d),
+                         data.expected.o[uint64_t(row) * data.value_dim + d], bound);
             }
         }
     o.finish(comparison);

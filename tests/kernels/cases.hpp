@@ -105,7 +105,9 @@ struct AttentionCase {
     uint32_t window = 0;
     bool alibi = false;
     uint32_t n_splits = 1;
-    double score_size = 1; ///< queries are so much larger than keys
+    double score_size = 1;  ///< queries are so much larger than keys
+    double softcap = 0;     ///< of scores
+    uint32_t value_dim = 0; ///< values are so many first entries of keys; 0: they have their own place
 };
 std::vector<AttentionCase> attention_cases();
 CaseResult run(Device& device, const Tuning& tuning, const AttentionCase& one);

@@ -114,7 +114,8 @@ uint64_t KvImage::differences(const KvImage& other) const {
 
 void KvImage::upload(Device& device, const KvCache& cache, uint32_t layer) const {
     write(device, cache.k(layer), std::as_bytes(std::span(k)));
-    write(device, cache.v(layer), std::as_bytes(std::span(v)));
+    if (cache.v(layer).size() > 0 && &cache.v(layer) != &cache.k(layer))
+        write(device, cache.v(layer), std::as_bytes(std::span(v)));
     if (!scales.empty()) write(device, cache.scales(layer), std::as_bytes(std::span(scales)));
 }
 

@@ -13,6 +13,7 @@ std::vector<AttentionCase> kv_norms_cases() {
             cases.push_back({t + ", head_dim " + std::to_string(head_dim), type, 4, 2, head_dim, 70, 1});
         cases.push_back({t + ", one key", type, 1, 1, 20, 0, 1});
         cases.push_back({t + ", 257 keys", type, 3, 3, 20, 256, 1});
+        cases.push_back({t + ", values in keys", type, 5, 1, 44, 70, 1, 0, false, 1, 1, 0, 34});
         cases.push_back({t + ", pages that the window has released", type, 4, 2, 20, 300, 1, 65});
     }
     return cases;
@@ -40,9 +41,10 @@ CaseResult run_kv_norms(Device& device, const Tuning& tuning, const AttentionCas
                     data.shuffled.image.page_table[pos / PageTable::page_size] == PageTable::unused;
                 const bool stored = pos >= data.first_visible;
                 double squares = 0;
-                for (uint32_t c = 0; stored && c < one.head_dim; ++c) {
+                const uint32_t width = is_v ? data.value_dim : one.head_dim;
+                for (uint32_t c = 0; stored && c < width; ++c) {
                     const double x =
-                        (is_v ? data.v : data.k)[(uint64_t(pos) * one.n_kv_heads + head) * one.head_dim + c];
+                        (is_v ? data.v : data.k)[(uint64_t(pos) * one.n_kv_heads + head) * width + c];
                     squares += x * x;
                 }
                 if (!stored && !released) { // poison in a page that is still there

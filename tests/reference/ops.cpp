@@ -143,6 +143,9 @@ Values rope_theta(const ModelSpec& m, size_t n_ctx, bool windowed) {
             thetas.push_back(theta / s);
         } else if (m.rope_scaling == RopeScaling::ntk) {
             thetas.push_back(theta * std::pow(s, exponent * d / (d - 2)));
+        } else if (m.rope_scaling == RopeScaling::dynamic) {
+            const double stretch = n_ctx > original ? s * double(n_ctx) / double(original) - (s - 1) : 1;
+            thetas.push_back(theta * std::pow(stretch, exponent * d / (d - 2)));
         } else if (m.rope_scaling == RopeScaling::factors) {
             const bool beyond = n_ctx > original && !m.rope_long_factors.empty();
             thetas.push_back(theta / s / (beyond ? m.rope_long_factors : m.rope_factors)[i]);

@@ -62,8 +62,9 @@ struct RopeShape {
 Values rope(View x, const RopeShape& shape, size_t pos);
 
 /// Frequencies of a model at a context of n_ctx, of its layers with a window where `windowed`. Sources: Chen
-/// et al. 2023, eq. 4 (linear); Peng et al. 2023, section 3.1 (ntk), section 3.2 and 3.4 (yarn); the factors
-/// of Llama 3.1 and LongRoPE (Ding et al. 2024) come with the model.
+/// et al. 2023, eq. 4 (linear); Peng et al. 2023, section 3.1 (ntk), 3.2 and 3.4 (yarn), appendix B.2's
+/// scaling by the context's length (dynamic, with transformers' factor beside it); the factors of Llama 3.1
+/// and LongRoPE (Ding et al. 2024) come with the model.
 Values rope_theta(const ModelSpec& m, size_t n_ctx, bool windowed);
 
 /// cap tanh(x / cap), element by element; cap 0: x. Source: Gemma Team 2024, section 2.

@@ -19,9 +19,10 @@ void refuse(uint32_t line, const std::string& found) {
                 "another version of the model file, or go on in the plain format");
 }
 
-Limits Limits::for_input(std::size_t bytes) {
+Limits Limits::for_input(std::size_t bytes, std::size_t n_messages) {
     Limits limits;
-    limits.steps += 4 * uint64_t{bytes};
+    // A template may go through all messages at each of them.
+    limits.steps += 4 * uint64_t{bytes} + 64 * uint64_t{n_messages} * n_messages;
     limits.bytes += 64 * uint64_t{bytes};
     return limits;
 }

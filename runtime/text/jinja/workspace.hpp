@@ -18,8 +18,8 @@ struct Limits {
     uint64_t steps = 2'000'000;   ///< one a node of the template that is evaluated, one a 64 bytes handled
     uint64_t bytes = 32ull << 20; ///< of all texts, lists and variables made, the output included
 
-    /// The limits for a conversation of so many bytes: as above, and more for a long one.
-    static Limits for_input(std::size_t bytes);
+    /// The limits for a conversation of so many bytes in so many messages: as above, and more for a long one.
+    static Limits for_input(std::size_t bytes, std::size_t n_messages);
 };
 
 /// A template that cannot be rendered: throws Error, "line N: found" where line is not 0.

@@ -9,16 +9,20 @@ namespace kvasir::ui {
 namespace {
 
 /// One of some choices, as a button that shows whether it is chosen.
-template <class T> void choice(T& value, T is, const char* label, const char* name, const char* says) {
+template <class T>
+void choice(T& value, T is, const char* label, const char* name, const char* says) {
     const bool chosen = value == is;
     const float width = ImGui::CalcTextSize(label, nullptr, true).x + 2 * ImGui::GetStyle().FramePadding.x;
     same_line_if_fits(width);
-    if (chosen) ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
+    if (chosen) {
+        ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
+        ImGui::PushStyleColor(ImGuiCol_Text, {1, 1, 1, 1});
+    }
     ImGui::PushID(name);
     if (ImGui::Button(label)) value = is;
     mark(name);
     ImGui::PopID();
-    if (chosen) ImGui::PopStyleColor();
+    if (chosen) ImGui::PopStyleColor(2);
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", says);
 }
 
@@ -42,7 +46,8 @@ void choose_colors(AttentionPanel& state) {
     }
     mark("color map");
     if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("Colours: all grow evenly in lightness; cividis suits colour-blind eyes."));
+        ImGui::SetTooltip("%s",
+                          tr("Colours: all grow evenly in lightness; cividis suits colour-blind eyes."));
 }
 
 void choose_masked(AttentionPanel& state, const Snapshot& s) {
@@ -53,8 +58,9 @@ void choose_masked(AttentionPanel& state, const Snapshot& s) {
     ImGui::InputInt("##masked", &masked, 1, 4);
     mark("masked sinks");
     if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("Leaves out the first keys, where most heads rest what they do not use (the "
-                                   "sink), and lets the others of each row sum to 1 again."));
+        ImGui::SetTooltip("%s",
+                          tr("Leaves out the first keys, where most heads rest what they do not use (the "
+                             "sink), and lets the others of each row sum to 1 again."));
     state.masked_sinks = static_cast<uint32_t>(std::clamp(masked, 0, 64));
     std::string share;
     if (state.masked_sinks == 0 && state.average == Average::none) {
@@ -95,7 +101,8 @@ void choose_difference(AttentionPanel& state, const Snapshot& s, const HeadMap* 
     }
     mark("difference");
     if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("Shows the map less another: red where it has more, blue where it has less."));
+        ImGui::SetTooltip("%s",
+                          tr("Shows the map less another: red where it has more, blue where it has less."));
     same_line_if_fits(ImGui::CalcTextSize(tr("Pin")).x + em(1));
     ImGui::BeginDisabled(!map || state.difference != Difference::none || map->n_read() == 0);
     if (ImGui::Button(tr("Pin"))) {
@@ -106,8 +113,9 @@ void choose_difference(AttentionPanel& state, const Snapshot& s, const HeadMap* 
     mark("pin");
     ImGui::EndDisabled();
     if (ImGui::IsItemHovered(ImGuiHoveredFlags_AllowWhenDisabled))
-        ImGui::SetTooltip("%s", tr("Keeps this map as it is now, and shows what others have more or less: of another "
-                                   "head, layer, text, or of this one later."));
+        ImGui::SetTooltip(
+            "%s", tr("Keeps this map as it is now, and shows what others have more or less: of another "
+                     "head, layer, text, or of this one later."));
 }
 
 } // namespace
@@ -123,7 +131,8 @@ HeadRange group_of(const ModelSpec& spec, uint32_t head) {
 }
 
 MapChoice map_choice(const AttentionPanel& state, const Snapshot& s) {
-    MapChoice c{.layer = state.layer, .first = state.head, .last = state.head + 1, .masked = state.masked_sinks};
+    MapChoice c{
+        .layer = state.layer, .first = state.head, .last = state.head + 1, .masked = state.masked_sinks};
     if (state.average == Average::layer) c.first = 0, c.last = s.attention.n_heads();
     if (state.average == Average::group) {
         const HeadRange group = group_of(s.model->spec, state.head);
@@ -148,7 +157,8 @@ std::string map_name(const AttentionPanel& state, const ModelSpec& spec) {
 
 void draw_map_controls(AttentionPanel& state, const Snapshot& s, const HeadMap* map) {
     title(tr("Scale"), true);
-    choice(state.scale, ColorScale::linear, tr("Linear"), "scale linear", tr("From 0 to the map's largest value."));
+    choice(state.scale, ColorScale::linear, tr("Linear"), "scale linear",
+           tr("From 0 to the map's largest value."));
     choice(state.scale, ColorScale::log, tr("Log"), "scale log",
            tr("Four decades below the map's largest value: weak attention shows beside strong."));
     choice(state.scale, ColorScale::row, tr("Per row"), "scale row",

@@ -34,8 +34,8 @@ AttentionMap values_of(const AttentionPanel& state, const Snapshot& s, const Hea
 }
 
 std::string picture_of(const HeadMap& map, const MapStyle& style, uint32_t n, uint32_t first_key) {
-    // As `kvasir attention` draws: whole pixels a cell, at least 512 a side; of a long text the largest that a
-    // viewer opens without trouble, a pixel for several cells.
+    // As `kvasir attention` draws: whole pixels a cell, at least 512 a side; of a long text the largest that
+    // a viewer opens without trouble, a pixel for several cells.
     constexpr uint32_t most = 8192, least = 512;
     const uint32_t cell = std::max(1u, (least + n - 1) / n), side = std::min(most, cell * n);
     std::vector<uint32_t> pixels(size_t(side) * side);
@@ -54,7 +54,8 @@ void draw_export(const AttentionPanel& state, const Snapshot& s, const HeadMap* 
     std::replace(file.begin(), file.end(), ' ', '-');
     const auto too_long = [&](uint32_t limit) {
         if (n <= limit) return false;
-        requests.push_back(Tell{text(tr("%u tokens are too many for this file (at most %u): PNG holds more."), n, limit)});
+        requests.push_back(
+            Tell{text(tr("%u tokens are too many for this file (at most %u): PNG holds more."), n, limit)});
         return true;
     };
     if (ImGui::SmallButton("PNG"))
@@ -72,7 +73,8 @@ void draw_export(const AttentionPanel& state, const Snapshot& s, const HeadMap* 
     }
     mark("export npy");
     if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("Saves the map's numbers for NumPy: float32 [n, n], NaN where a row was not read."));
+        ImGui::SetTooltip(
+            "%s", tr("Saves the map's numbers for NumPy: float32 [n, n], NaN where a row was not read."));
     ImGui::SameLine();
     if (ImGui::SmallButton("JSON") && !too_long(4096)) {
         AttentionMap values = values_of(state, s, *map, n);

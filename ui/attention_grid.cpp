@@ -57,8 +57,9 @@ struct Square {
     std::vector<uint32_t> colors;
 };
 
-/// The thumbnail's first `used` x `used` squares, pooled to at most `most` a side. Rows that no survey has read
-/// yet show the last one before that was. Colours by the square root, which shows weak ones beside strong ones.
+/// The thumbnail's first `used` x `used` squares, pooled to at most `most` a side. Rows that no survey has
+/// read yet show the last one before that was. Colours by the square root, which shows weak ones beside
+/// strong ones.
 Square picture_of(const Thumbnail& t, uint32_t used, uint32_t most, uint32_t n_rows, const ColorMap& colors) {
     const uint32_t pooled = (used + most - 1) / most, each = t.n_keys / Thumbnail::size;
     const uint32_t side = (used + pooled - 1) / pooled;
@@ -97,7 +98,8 @@ struct Canvas {
     }
 };
 
-void paint_grid(const AttentionPanel& state, const Snapshot& s, const Layout& l, ImVec2 scroll, Canvas canvas) {
+void paint_grid(const AttentionPanel& state, const Snapshot& s, const Layout& l, ImVec2 scroll,
+                Canvas canvas) {
     std::fill(canvas.pixels.begin(), canvas.pixels.end(), 0);
     const ColorMap& colors = color_maps()[size_t(state.color_map)];
     const auto n = static_cast<uint32_t>(s.sequence.size());

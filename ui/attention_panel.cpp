@@ -53,7 +53,8 @@ bool complete(const AttentionPanel& state, const Snapshot& s, const HeadMap* map
         return true;
     }
     if (s.generating) {
-        note(text(tr("Rows of layer %u come with the tokens that are made now; earlier ones can be computed afterwards."),
+        note(text(tr("Rows of layer %u come with the tokens that are made now; earlier ones can be computed "
+                     "afterwards."),
                   state.layer));
         return true;
     }
@@ -67,7 +68,8 @@ bool complete(const AttentionPanel& state, const Snapshot& s, const HeadMap* map
     mark("compute maps");
     same_line_if_fits(em(18));
     const uint32_t have = map ? map->n_read() : 0;
-    note(text(tr("%u of %u rows of this layer were read; the rest takes reading the text once more."), have, n));
+    note(text(tr("%u of %u rows of this layer were read; the rest takes reading the text once more."), have,
+              n));
     return true;
 }
 
@@ -122,11 +124,13 @@ void tell_cell(const AttentionPanel& state, const Snapshot& s, const HeadMap* ma
         words += tr("no number: the model or the device computed nonsense here");
     } else {
         const bool signs = state.difference != Difference::none;
-        const auto above = std::count_if(row.begin(), row.end(), [p](float x) { return std::abs(x) > std::abs(p); });
+        const auto above =
+            std::count_if(row.begin(), row.end(), [p](float x) { return std::abs(x) > std::abs(p); });
         const float most = std::abs(map->row_peak(cell.query));
         words += text(signs ? tr("difference %+.6f") : tr("probability %.6f"), double(p));
-        words += "\n" + text(tr("%.1f %% of the row's largest, place %d of %d"),
-                             most > 0 ? double(std::abs(p) / most) * 100 : 0, int(above) + 1, int(row.size()));
+        words +=
+            "\n" + text(tr("%.1f %% of the row's largest, place %d of %d"),
+                        most > 0 ? double(std::abs(p) / most) * 100 : 0, int(above) + 1, int(row.size()));
     }
     ImGui::SetTooltip("%s", words.c_str());
 }
@@ -145,8 +149,8 @@ void draw_legend(const MapStyle& style) {
     ImGui::Dummy({width, em(1)});
     ImGui::SameLine();
     const double most = double(style.most);
-    std::string words = style.scale == ColorScale::row ? tr("0 to the row's largest")
-                        : style.difference             ? text("%+.3g .. %+.3g", -most, most)
+    std::string words = style.scale == ColorScale::row   ? tr("0 to the row's largest")
+                        : style.difference               ? text("%+.3g .. %+.3g", -most, most)
                         : style.scale == ColorScale::log ? text("%.1g .. %.3g", most * 1e-4, most)
                                                          : text("0 .. %.3g", most);
     ImGui::TextColored(theme().muted, "%s", words.c_str());
@@ -162,7 +166,8 @@ MapStyle style_of(const AttentionPanel& state, const HeadMap* map) {
     return style;
 }
 
-void draw_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
+/// Gives the key under the mouse.
+std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
     AttentionParts& parts = *state.parts;
     const HeadMap* head = s.attention.map(state.layer, state.head);
     const HeadMap* map = parts.shown.update(s.attention, map_choice(state, s), cells_a_frame);
@@ -174,25 +179,28 @@ void draw_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
     draw_export(state, s, map, style, map_name(state, s.model->spec), requests);
     complete(state, s, head, requests);
     if (head && !map)
-        note(text(tr("The maps of all heads take more than %.0f MiB; this mean needs some that were left out."),
-                  double(s.attention.limit()) / (1 << 20)),
-             theme().warning);
+        note(
+            text(
+                tr("The maps of all heads take more than %.0f MiB; this mean needs some that were left out."),
+                double(s.attention.limit()) / (1 << 20)),
+            theme().warning);
 
-    HeatmapInput input{.map = map,
-                       .style = style,
-                       .n = static_cast<uint32_t>(s.sequence.size()),
-                       .n_rows = s.shown(),
-                       .first_key = state.masked_sinks,
-                       .label = [&s](uint32_t i) { return visible_label(s.sequence[i].label, s.sequence[i].id); },
-                       .hovered = s.hovered,
-                       .selected = s.selected};
+    HeatmapInput input{
+        .map = map,
+        .style = style,
+        .n = static_cast<uint32_t>(s.sequence.size()),
+        .n_rows = s.shown(),
+        .first_key = state.masked_sinks,
+        .label = [&s](uint32_t i) { return visible_label(s.sequence[i].label, s.sequence[i].id); },
+        .hovered = s.hovered,
+        .selected = s.selected};
     ImVec2 room = ImGui::GetContentRegionAvail();
     room.x = std::clamp(room.x, em(8), 4096.0f), room.y = std::clamp(room.y, em(7), 4096.0f);
     const HeatmapOutput out = parts.heatmap.draw("attention map", room, state.view, input);
-    if (!out.hovered) return;
+    if (!out.hovered) return {};
     tell_cell(state, s, map, *out.hovered);
-    requests.push_back(Hover{out.hovered->key});
     if (out.clicked) requests.push_back(ShowToken{out.hovered->query});
+    return out.hovered->key;
 }
 
 void draw_order(AttentionPanel& state) {
@@ -220,7 +228,7 @@ void draw_order(AttentionPanel& state) {
 }
 
 /// The grid beside the map where there is room, else above it.
-void draw_grid_and_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
+std::optional<uint32_t> draw_grid_and_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
     const ImVec2 room = ImGui::GetContentRegionAvail();
     const bool beside = room.x > em(44);
     if (state.grid) {
@@ -232,8 +240,9 @@ void draw_grid_and_map(AttentionPanel& state, const Snapshot& s, Requests& reque
         if (beside) ImGui::SameLine();
     }
     ImGui::BeginChild("map", {0, 0});
-    draw_map(state, s, requests);
+    const std::optional<uint32_t> key = draw_map(state, s, requests);
     ImGui::EndChild();
+    return key;
 }
 
 } // namespace
@@ -242,14 +251,15 @@ const MetricText& metric_text(HeadOrder order) {
     static constexpr MetricText texts[] = {
         {"entropy", "Entropy: mean over rows of -sum p ln p, in nats. 0: one key; ln n: all alike.",
          &HeadMetrics::entropy, "%.2f", false},
-        {"sink", "Sink: mean share of the first key, where a head rests what it does not use.", &HeadMetrics::sink,
-         "%.1f %%", true},
+        {"sink", "Sink: mean share of the first key, where a head rests what it does not use.",
+         &HeadMetrics::sink, "%.1f %%", true},
         {"distance", "Distance: mean over rows of the sum of p times the tokens between key and query.",
          &HeadMetrics::distance, "%.1f", false},
-        {"previous token", "Previous token: mean share of the key just before the query.", &HeadMetrics::previous,
-         "%.1f %%", true},
-        {"induction", "Induction: mean share of keys that follow an earlier occurrence of the query's token; below 0.01 "
-                      "nothing is counted.",
+        {"previous token", "Previous token: mean share of the key just before the query.",
+         &HeadMetrics::previous, "%.1f %%", true},
+        {"induction",
+         "Induction: mean share of keys that follow an earlier occurrence of the query's token; below 0.01 "
+         "nothing is counted.",
          &HeadMetrics::induction, "%.1f %%", true}};
     return texts[std::max(0, static_cast<int>(order) - 1)];
 }
@@ -263,25 +273,29 @@ void draw_attention(AttentionPanel& state, const Snapshot& s, Requests& requests
     if (!state.parts) state.parts = std::make_shared<AttentionParts>();
     state.busy = false;
     if (!s.model || s.attention.n_heads() == 0)
-        return empty_state(tr("Here you will see what each head of the model looks at, while it reads and writes. "
-                              "Choose a model first."));
+        return empty_state(
+            tr("Here you will see what each head of the model looks at, while it reads and writes. "
+               "Choose a model first."));
     state.layer = std::min(state.layer, s.attention.n_layers() - 1);
     state.head = std::min(state.head, s.attention.n_heads() - 1);
     state.other_head = std::min(state.other_head, s.attention.n_heads() - 1);
     state.color_map = std::clamp(state.color_map, 0, static_cast<int>(color_maps().size()) - 1);
     if (s.sequence.empty()) {
         watch(state, s, requests);
-        return empty_state(tr("No text yet: write a message, and a map grows here by a row with each token."));
+        return empty_state(
+            tr("No text yet: write a message, and a map grows here by a row with each token."));
     }
     ImGui::Checkbox(tr("All heads"), &state.grid);
     mark("all heads");
     if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("Thumbnails of every head. While they are shown, one more layer is read with each "
-                                   "token, in turn."));
+        ImGui::SetTooltip(
+            "%s", tr("Thumbnails of every head. While they are shown, one more layer is read with each "
+                     "token, in turn."));
     same_line_if_fits(em(9));
     draw_head_line(state, s);
     const size_t asked = requests.size();
-    draw_grid_and_map(state, s, requests);
+    const std::optional<uint32_t> key = draw_grid_and_map(state, s, requests);
+    tell_hover(key, s, requests);
     // Before what was asked for while drawing: a layer is watched first and then computed.
     Requests first;
     watch(state, s, first);

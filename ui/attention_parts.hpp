@@ -35,7 +35,7 @@ HeadRange group_of(const ModelSpec& spec, uint32_t head);
 /// A metric's name, its value of a head as words, and what it says: the tool-tip's text.
 struct MetricText {
     const char *name, *meaning;
-    float HeadMetrics::* value;
+    float HeadMetrics::*value;
     const char* format; ///< of the value; shares are shown in percent
     bool share;
 };
@@ -48,8 +48,8 @@ void draw_head_grid(AttentionPanel& state, const Snapshot& snapshot);
 /// Scale, colours, masking, average, difference.
 void draw_map_controls(AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map);
 /// Buttons that save the map as it is shown. `name` says what it is.
-void draw_export(const AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map, const MapStyle& style,
-                 const std::string& name, Requests& requests);
+void draw_export(const AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map,
+                 const MapStyle& style, const std::string& name, Requests& requests);
 /// What the choices ask for.
 MapChoice map_choice(const AttentionPanel& state, const Snapshot& snapshot);
 /// "layer 3 head 5", as file names and the pinned map have it.

@@ -80,7 +80,8 @@ void Thumbnail::truncate(uint32_t n) {
         p = std::move(twice);
         n_keys /= 2;
     }
-    if (n == 0) p.assign(p.size(), HeadMap::unread);
+    const uint32_t left = (n + n_keys / size - 1) / (n_keys / size);
+    std::fill(p.begin() + ptrdiff_t(left) * size, p.end(), HeadMap::unread);
 }
 
 void AttentionView::reset(uint32_t n_layers, uint32_t n_heads) {

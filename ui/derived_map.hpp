@@ -20,12 +20,12 @@ struct MapChoice {
     bool operator==(const MapChoice&) const = default;
 };
 
-/// A map made from others and kept up to date row by row, a bounded part of the work at a time, the newest rows
-/// first: the window's frames stay short at any length.
+/// A map made from others and kept up to date row by row, a bounded part of the work at a time, the newest
+/// rows first: the window's frames stay short at any length.
 class DerivedMap {
   public:
-    /// Does about max_cells of the work. The map to draw (the head's own where the choice is plain), or nullptr
-    /// where a head that it needs has none.
+    /// Does about max_cells of the work. The map to draw (the head's own where the choice is plain), or
+    /// nullptr where a head that it needs has none.
     const HeadMap* update(const AttentionView& view, const MapChoice& choice, uint64_t max_cells);
     bool done() const { return done_; } ///< nothing is left for the next update
     /// Mean share of the masked keys in rows [masked, n_rows) that were read, of the heads that are averaged;

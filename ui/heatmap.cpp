@@ -67,7 +67,9 @@ void steer(Frame& f, MapView& view, uint32_t n, bool focused) {
     for (const ImGuiKey key : {ImGuiKey_LeftArrow, ImGuiKey_RightArrow, ImGuiKey_UpArrow, ImGuiKey_DownArrow,
                                ImGuiKey_Home, ImGuiKey_End})
         ImGui::SetKeyOwner(key, ImGui::GetItemID()); // they move the map, not the keyboard's focus
-    const auto pressed = [](ImGuiKey key) { return ImGui::IsKeyPressed(key, ImGuiInputFlags_Repeat, ImGui::GetItemID()); };
+    const auto pressed = [](ImGuiKey key) {
+        return ImGui::IsKeyPressed(key, ImGuiInputFlags_Repeat, ImGui::GetItemID());
+    };
     const auto typed = [](ImGuiKey key) { return ImGui::IsKeyPressed(key); };
     if (typed(ImGuiKey_Equal) || typed(ImGuiKey_KeypadAdd)) zoom(f, view, 1.25, at);
     if (typed(ImGuiKey_Minus) || typed(ImGuiKey_KeypadSubtract)) zoom(f, view, 0.8, at);
@@ -81,15 +83,20 @@ void steer(Frame& f, MapView& view, uint32_t n, bool focused) {
 } // namespace
 
 void Heatmap::paint(const HeatmapInput& input, const MapPart& part, int width, int height) {
-    const Shown now{input.map,         input.map ? input.map->version() : 0,
-                      part,              width,
-                      height,            input.style.scale,
-                      input.style.colors, input.style.most,
-                      theme().dark};
+    const Shown now{input.map,
+                    input.map ? input.map->version() : 0,
+                    part,
+                    width,
+                    height,
+                    input.style.scale,
+                    input.style.colors,
+                    input.style.most,
+                    theme().dark};
     if (now == shown_) return;
     shown_ = now;
     static const HeadMap nothing;
-    paint_map(picture_.pixels(width, height), width, height, input.map ? *input.map : nothing, part, input.style);
+    paint_map(picture_.pixels(width, height), width, height, input.map ? *input.map : nothing, part,
+              input.style);
     picture_.changed();
 }
 
@@ -116,9 +123,10 @@ HeatmapOutput Heatmap::draw(const char* name, ImVec2 size, MapView& view, const 
     clamp(f, view, input.n);
 
     const float dots = std::max(ImGui::GetIO().DisplayFramebufferScale.x, 1.0f); // pixels of a unit of length
-    const auto cells = MapPart{f.cell * dots, view.x, view.y, input.n, std::min(input.n_rows, input.n),
-                               input.first_key};
-    paint(input, cells, std::max(1, static_cast<int>(plot.x * dots)), std::max(1, static_cast<int>(plot.y * dots)));
+    const auto cells =
+        MapPart{f.cell * dots, view.x, view.y, input.n, std::min(input.n_rows, input.n), input.first_key};
+    paint(input, cells, std::max(1, static_cast<int>(plot.x * dots)),
+          std::max(1, static_cast<int>(plot.y * dots)));
     const ImVec2 end{f.corner.x + static_cast<float>(picture_.width()) / dots,
                      f.corner.y + static_cast<float>(picture_.height()) / dots};
     ImDrawList* list = ImGui::GetWindowDrawList();
@@ -128,7 +136,8 @@ HeatmapOutput Heatmap::draw(const char* name, ImVec2 size, MapView& view, const 
 
     if (hovered) {
         const ImVec2 mouse = ImGui::GetIO().MousePos;
-        const double key = view.x + (mouse.x - f.corner.x) / f.cell, query = view.y + (mouse.y - f.corner.y) / f.cell;
+        const double key = view.x + (mouse.x - f.corner.x) / f.cell,
+                     query = view.y + (mouse.y - f.corner.y) / f.cell;
         if (key >= 0 && query >= 0 && key < input.n && query < input.n)
             out.hovered = MapCell{static_cast<uint32_t>(query), static_cast<uint32_t>(key)};
     }

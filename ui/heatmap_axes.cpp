@@ -16,7 +16,8 @@ uint32_t text_color(bool strong) {
 void add_rotated(ImDrawList& list, ImVec2 end, uint32_t color, const std::string& text) {
     const ImVec2 size = ImGui::CalcTextSize(text.c_str());
     const int first = list.VtxBuffer.Size;
-    // Laid out from (0, 0) so that nothing is clipped away before it is turned; ImGui leaves clipping to the GPU.
+    // Laid out from (0, 0) so that nothing is clipped away before it is turned; ImGui leaves clipping to the
+    // GPU.
     list.AddText({end.x, end.y}, color, text.c_str());
     for (int i = first; i < list.VtxBuffer.Size; ++i) {
         ImVec2& p = list.VtxBuffer[i].pos;
@@ -43,7 +44,8 @@ uint32_t step_of(double cell, double room) {
 }
 
 /// Calls f(position) for those that are visible.
-template <class F> void each(double first, double room, double cell, uint32_t n, uint32_t step, const F& f) {
+template <class F>
+void each(double first, double room, double cell, uint32_t n, uint32_t step, const F& f) {
     const double last = std::min<double>(n, first + room / cell);
     for (auto i = static_cast<uint32_t>(std::ceil(first / step)) * step; i < last; i += step) f(i);
 }
@@ -57,6 +59,7 @@ ImVec2 axes_margin() {
 void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::string(uint32_t)>& label,
                const std::optional<MapCell>& hovered) {
     const float line = em(1), gap = em(0.3f);
+    const float bottom = std::min(f.corner.y + f.size.y, f.at_query(f.n)); // a short text ends above the edge
     const ImVec2 margin = axes_margin();
     // Half a cell before the corner, so that a cell that is cut by the edge keeps its text.
     if (f.cell >= line && label) {
@@ -68,7 +71,6 @@ void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::st
             list.AddText(at, text_color(hovered && hovered->query == i), text.c_str());
         });
         list.PopClipRect();
-        const float bottom = f.corner.y + f.size.y;
         list.PushClipRect({f.corner.x, bottom}, {f.corner.x + f.size.x, bottom + margin.y}, true);
         each(std::floor(f.x), f.size.x + f.cell, f.cell, f.n, 1, [&](uint32_t i) {
             const std::string text = cut(label(i), margin.y - 2 * gap);
@@ -87,7 +89,7 @@ void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::st
                      text_color(false), text.c_str());
     });
     each(f.x, f.size.x, f.cell, f.n, step_of(f.cell, em(5)), [&](uint32_t i) {
-        const float x = f.at_key(i + 0.5), y = f.corner.y + f.size.y;
+        const float x = f.at_key(i + 0.5), y = bottom;
         list.AddLine({x, y}, {x, y + gap}, grid);
         list.AddText({x, y + gap}, text_color(false), std::to_string(i).c_str());
     });

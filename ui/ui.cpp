@@ -104,6 +104,7 @@ void Ui::route(Requests&& requests) {
             if (const auto* watch = std::get_if<Watch>(&request)) {
                 snapshot_.watch = *watch;
                 snapshot_.attention.keep_layer(watch->layer);
+                snapshot_.attention.focus(watch->head);
             }
             if (const auto* time = std::get_if<TimeOperations>(&request)) snapshot_.timing = time->on;
             out_.push_back(std::move(request));

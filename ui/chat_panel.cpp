@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <string_view>
 
 namespace kvasir::ui {
 namespace {
@@ -60,47 +61,48 @@ void Ui::conversation_list() {
     }
 }
 
-/// The tokens of an answer one by one, tinted by how sure the model was.
+/// The tokens of an answer one by one, tinted by how sure the model was. A token that holds line ends is
+/// drawn in parts.
 void Ui::message_tokens(uint32_t index) {
     const Message& m = conversation_.at(index);
     const auto first = first_tokens_.find(index);
     const float size = ImGui::GetFontSize(), line = size * 1.45f;
-    const ImVec2 origin = ImGui::GetCursorScreenPos();
+    const ImVec2 origin = ImGui::GetCursorScreenPos(), mouse = ImGui::GetMousePos();
     const float right = origin.x + ImGui::GetContentRegionAvail().x;
-    ImDrawList* draw = ImGui::GetWindowDrawList();
-    ImVec2 pen = origin;
-    const ImVec2 mouse = ImGui::GetMousePos();
     const bool over = ImGui::IsWindowHovered() &&
                       ImGui::IsMouseHoveringRect(origin, {right, origin.y + drawn_[index].height});
     if (over) snapshot_.hovered.reset();
-    for (uint32_t i = 0; i < m.tokens.size(); ++i) {
-        const std::string& text = m.tokens[i].text;
-        const size_t newline = text.find('\n');
-        const std::string shown = text.substr(0, newline);
-        const float width = std::max(ImGui::CalcTextSize(shown.c_str()).x, text.empty() ? size * 0.3f : 0.0f);
+    ImVec2 pen = origin;
+    auto part = [&](std::string_view shown, uint32_t i) {
+        const float width =
+            shown.empty() ? size * 0.3f : ImGui::CalcTextSize(shown.data(), shown.data() + shown.size()).x;
         if (pen.x + width > right && pen.x > origin.x) pen = {origin.x, pen.y + line};
         const ImVec2 low = pen, high{pen.x + width, pen.y + line * 0.92f};
-        const bool visible = ImGui::IsRectVisible(low, high);
-        if (visible) draw->AddRectFilled(low, high, certainty_color(m.tokens[i].choice.p), 2);
-        if (first != first_tokens_.end()) {
-            const uint32_t position = first->second + i;
-            const bool hit =
-                over && mouse.x >= low.x && mouse.x < high.x && mouse.y >= low.y && mouse.y < high.y;
-            if (hit) {
-                snapshot_.hovered = position;
-                ImGui::SetTooltip("%s  p %.3f", m.tokens[i].text.c_str(), double(m.tokens[i].choice.p));
-                if (ImGui::IsMouseClicked(0)) snapshot_.selected = position;
-            }
-            if (snapshot_.selected == position || snapshot_.hovered == position)
-                draw->AddRect(low, high, ImGui::GetColorU32(theme().accent), 2, 0,
-                              snapshot_.selected == position ? 2.0f : 1.0f);
-        }
-        if (visible)
-            draw->AddText({low.x, low.y + (line * 0.92f - size) / 2}, ImGui::GetColorU32(ImGuiCol_Text),
-                          shown.c_str());
         pen.x += width;
-        for (size_t at = newline; at != std::string::npos; at = text.find('\n', at + 1))
+        if (!ImGui::IsRectVisible(low, high)) return;
+        ImDrawList* draw = ImGui::GetWindowDrawList();
+        draw->AddRectFilled(low, high, certainty_color(m.tokens[i].choice.p), 2);
+        draw->AddText({low.x, low.y + (line * 0.92f - size) / 2}, ImGui::GetColorU32(ImGuiCol_Text),
+                      shown.data(), shown.data() + shown.size());
+        if (first == first_tokens_.end()) return;
+        const uint32_t position = first->second + i;
+        if (over && mouse.x >= low.x && mouse.x < high.x && mouse.y >= low.y && mouse.y < high.y) {
+            snapshot_.hovered = position;
+            ImGui::SetTooltip("%s  p %.3f", m.tokens[i].text.c_str(), double(m.tokens[i].choice.p));
+            if (ImGui::IsMouseClicked(0)) snapshot_.selected = position;
+        }
+        const bool chosen = snapshot_.selected == position;
+        if (chosen || snapshot_.hovered == position)
+            draw->AddRect(low, high, ImGui::GetColorU32(theme().accent), 2, 0, chosen ? 2.0f : 1.0f);
+    };
+    for (uint32_t i = 0; i < m.tokens.size(); ++i) {
+        std::string_view text = m.tokens[i].text;
+        for (size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+            if (end > 0) part(text.substr(0, end), i);
+            text.remove_prefix(end + 1);
             pen = {origin.x, pen.y + line};
+        }
+        if (!text.empty() || m.tokens[i].text.empty()) part(text, i);
     }
     ImGui::Dummy({right - origin.x, pen.y + line - origin.y});
 }

@@ -253,8 +253,7 @@ struct Parser {
         add_tokenize(command("tokenize", "Token ids of a text, without BOS; needs no device", tokenize),
                      tokenize);
         add_attention(command("attention", "What the heads of one layer look at", attention), attention);
-        CLI::App& shape =
-            command("inspect", "What a model is, whether it runs, and what it needs", inspect);
+        CLI::App& shape = command("inspect", "What a model is, whether it runs, and what it needs", inspect);
         add_model(shape, inspect.model);
         shape.add_flag("--json", inspect.json, "One JSON object");
         command("devices", "Every Vulkan device, and which one is chosen", devices)

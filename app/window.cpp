@@ -4,6 +4,7 @@
 #include "app/terminal.hpp"
 #include "app/worker.hpp"
 #include "runtime/error.hpp"
+#include "runtime/png.hpp"
 #include "ui/canvas.hpp"
 #include "ui/fonts.hpp"
 #include "ui/script.hpp"
@@ -14,7 +15,6 @@
 #include <imgui_impl_glfw.h>
 #include <imgui_impl_vulkan.h>
 #include <imgui_internal.h>
-#include <stb_image_write.h>
 
 #include <algorithm>
 #include <chrono>
@@ -105,10 +105,8 @@ void draw_frame(ui::Ui& ui, ui::Canvas& canvas, int width, int height) {
 
 void write_png(const std::string& path, const ui::Canvas::Image& image) {
     OutputFile file(path);
-    auto write = [](void* to, void* data, int n) {
-        static_cast<OutputFile*>(to)->write({static_cast<const char*>(data), static_cast<size_t>(n)});
-    };
-    stbi_write_png_to_func(write, &file, image.width, image.height, 4, image.rgba.data(), image.width * 4);
+    file.write(
+        to_png(image.rgba, static_cast<uint32_t>(image.width), static_cast<uint32_t>(image.height), 4));
     file.commit();
 }
 

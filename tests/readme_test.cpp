@@ -1,3 +1,5 @@
+#include "runtime/architectures.hpp"
+#include "runtime/spec_json.hpp"
 #include "tests/process.hpp"
 #include "tests/what_runs.hpp"
 
@@ -47,6 +49,18 @@ TEST_CASE("the tables of what runs are the tests' own") {
     CHECK_MESSAGE(text.find(expected) != std::string::npos, "README.md should have:\n" << expected);
     for (const auto& [name, error] : stated_errors(expected))
         CHECK_MESSAGE((error > 0 && error < 1e-4), name);
+}
+
+TEST_CASE("the shape that the README states is one") {
+    const std::string text = readme();
+    const size_t from = text.find("```json\n") + 8;
+    const ModelSpec m = spec_from_text(text.substr(from, text.find("```", from) - from), "README.md");
+    CHECK((m.activation == Activation::relu && m.gated && m.post_norm && !m.pre_norm));
+    CHECK((m.rope != Rope::none && m.alibi_max_bias > 0 && m.n_kv_heads < m.n_heads));
+    for (const TensorNeed& need : tensors_of(architecture(m.family), m)) {
+        const std::string stem = need.name.substr(0, need.name.rfind('.'));
+        CHECK_MESSAGE(text.find(stem.substr(stem.rfind('.') + 1)) != std::string::npos, need.name);
+    }
 }
 
 } // namespace

@@ -20,7 +20,7 @@ std::string one_digit(double error) {
     const int exponent = static_cast<int>(std::floor(std::log10(error)));
     const double power = std::pow(10, exponent);
     char text[32];
-    std::snprintf(text, sizeof text, "%.0e", std::ceil(error / power) * power);
+    std::snprintf(text, sizeof text, "%.0e", std::ceil(error / power - 1e-6) * power);
     return text;
 }
 

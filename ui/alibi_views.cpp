@@ -1,8 +1,8 @@
 #include "ui/alibi_parts.hpp"
 #include "ui/colors.hpp"
 #include "ui/draw.hpp"
+#include "ui/inspector_parts.hpp"
 #include "ui/marks.hpp"
-#include "ui/token_text.hpp"
 #include "ui/words.hpp"
 
 #include <algorithm>
@@ -205,10 +205,12 @@ void draw_marks(const Maps& maps, const ScoreParts& parts, std::optional<Cell> c
 void tell_cell(const ScoreParts& parts, Cell cell, const Snapshot& snapshot) {
     const uint32_t query = parts.first + cell.i, key = parts.first + cell.j;
     const auto label = [&](uint32_t i) {
-        return i < snapshot.sequence.size() ? token_text(snapshot.sequence[i].label) : std::string();
+        return i < snapshot.sequence.size()
+                   ? visible_label(snapshot.sequence[i].label, snapshot.sequence[i].id)
+                   : std::string();
     };
     const size_t at = parts.cell(cell.i, cell.j);
-    std::string words = text(tr("%u %s reads %u %s, distance %u"), query, label(query).c_str(), key,
+    std::string words = text(tr("%u \"%s\" reads %u \"%s\", distance %u"), query, label(query).c_str(), key,
                              label(key).c_str(), query - key);
     words += "\n";
     if (std::isfinite(parts.score[at]))

@@ -1,8 +1,8 @@
 #include "ui/alibi_parts.hpp"
 #include "ui/colors.hpp"
 #include "ui/draw.hpp"
+#include "ui/inspector_parts.hpp"
 #include "ui/marks.hpp"
-#include "ui/token_text.hpp"
 #include "ui/words.hpp"
 
 #include <algorithm>
@@ -58,10 +58,12 @@ void draw_divergence(const Compared& compared) {
               mean_of(compared.kl), double(most), n));
     if (hovered) {
         const auto i = std::min(n - 1, static_cast<size_t>((ImGui::GetIO().MousePos.x - at.x) / step));
-        const std::string token = i < compared.edited.size() ? token_text(compared.edited[i]) : "";
+        const std::string token = i < compared.edited.size() && !compared.edited[i].empty()
+                                      ? visible_label(compared.edited[i], 0)
+                                      : "";
         ImGui::SetTooltip(
             "%s",
-            text(tr("step %zu, before %s: %.5f nats"), i, token.c_str(), double(compared.kl[i])).c_str());
+            text(tr("step %zu, before \"%s\": %.5f nats"), i, token.c_str(), double(compared.kl[i])).c_str());
     }
 }
 

@@ -2,7 +2,6 @@
 #include "ui/draw.hpp"
 #include "ui/inspector_parts.hpp"
 #include "ui/marks.hpp"
-#include "ui/token_text.hpp"
 #include "ui/words.hpp"
 
 #include <algorithm>
@@ -33,7 +32,8 @@ void candidate_row(size_t rank, const TokenChoice& choice, uint32_t position, bo
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
     ImGui::AlignTextToFramePadding();
-    const std::string label = token_text(rank < choice.labels.size() ? choice.labels[rank] : "");
+    const std::string label =
+        visible_label(rank < choice.labels.size() ? choice.labels[rank] : "", candidate.id);
     if (chosen)
         ImGui::TextColored(theme().accent, "%s", label.c_str());
     else
@@ -57,10 +57,11 @@ void candidate_row(size_t rank, const TokenChoice& choice, uint32_t position, bo
 
 void draw_choice(const SequenceToken& token, uint32_t position, Requests& requests) {
     const TokenChoice& choice = token.choice;
-    note(text(tr("Position %u, %s: probability %.2f %%. Entropy %.2f nats, as if %.1f tokens were equally "
-                 "likely."),
-              position, token_text(token.label).c_str(), double(100 * choice.p), double(choice.entropy),
-              std::exp(double(choice.entropy))));
+    note(
+        text(tr("Position %u, \"%s\": probability %.2f %%. Entropy %.2f nats, as if %.1f tokens were equally "
+                "likely."),
+             position, visible_label(token.label, token.id).c_str(), double(100 * choice.p),
+             double(choice.entropy), std::exp(double(choice.entropy))));
     if (choice.candidates.empty()) return note(tr("What else could have come was not kept for this token."));
     const auto flags = ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingStretchProp;
     if (!ImGui::BeginTable("candidates", 5, flags)) return;
@@ -86,8 +87,8 @@ void draw_selected(const Snapshot& snapshot, Requests& requests) {
         return note(tr("Click a token, and see here what else could have come in its place."));
     const SequenceToken& token = snapshot.sequence[*snapshot.selected];
     if (token.generated) return draw_choice(token, *snapshot.selected, requests);
-    note(text(tr("Position %u, %s (token %d): it was given to the model, which chose nothing here."),
-              *snapshot.selected, token_text(token.label).c_str(), token.id));
+    note(text(tr("Position %u, \"%s\" (token %d): it was given to the model, which chose nothing here."),
+              *snapshot.selected, visible_label(token.label, token.id).c_str(), token.id));
 }
 
 /// Lengths that the scrubber stops at: before the first generated token, and after each.

@@ -31,7 +31,7 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=6, n_heads=8, n_kv_heads=2, d_ff=448, n_ctx=1024, position="rope"),
-    n_steps=2000, n_batch_tokens=4096, learning_rate=1.5e-3)
+    n_steps=6000, n_batch_tokens=4096, learning_rate=1.5e-3)
 
 SHAKESPEARE = Recipe(
     "shakespeare-rope", "Shakespeare, RoPE",

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace kvasir::jinja {
 
 namespace {
@@ -21,9 +23,10 @@ void refuse(uint32_t line, const std::string& found) {
 
 Limits Limits::for_input(std::size_t bytes, std::size_t n_messages) {
     Limits limits;
-    // A template may go through all messages at each of them.
-    limits.steps += 4 * uint64_t{bytes} + 64 * uint64_t{n_messages} * n_messages;
-    limits.bytes += 64 * uint64_t{bytes};
+    // A template may go through all messages at each of them, up to about a thousand.
+    const uint64_t pairs = std::min<uint64_t>(uint64_t{n_messages} * n_messages, 1 << 20);
+    limits.steps += 4 * uint64_t{bytes} + 64 * pairs;
+    limits.bytes += 64 * uint64_t{bytes} + 256 * pairs;
     return limits;
 }
 

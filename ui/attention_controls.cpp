@@ -28,7 +28,7 @@ void choice(T& value, T is, const char* label, const char* name, const char* say
 
 /// A name before choices, on a new line or this one.
 void title(const char* words, bool first = false) {
-    if (!first) same_line_if_fits(ImGui::CalcTextSize(words).x + em(5));
+    if (!first) same_line_if_fits(ImGui::CalcTextSize(words).x + em(9), 1.2f);
     ImGui::AlignTextToFramePadding();
     ImGui::TextDisabled("%s", words);
 }
@@ -120,9 +120,9 @@ void choose_difference(AttentionPanel& state, const Snapshot& s, const HeadMap* 
 
 } // namespace
 
-void same_line_if_fits(float width) {
+void same_line_if_fits(float width, float gap) {
     const float end = ImGui::GetWindowPos().x + ImGui::GetContentRegionMax().x;
-    if (ImGui::GetItemRectMax().x + ImGui::GetStyle().ItemSpacing.x + width < end) ImGui::SameLine();
+    if (ImGui::GetItemRectMax().x + em(gap) + width < end) ImGui::SameLine(0, em(gap));
 }
 
 HeadRange group_of(const ModelSpec& spec, uint32_t head) {
@@ -171,7 +171,7 @@ void draw_map_controls(AttentionPanel& state, const Snapshot& s, const HeadMap* 
     choice(state.average, Average::layer, tr("Layer"), "average layer", tr("All heads of the layer."));
     choose_masked(state, s);
     choose_difference(state, s, map);
-    same_line_if_fits(ImGui::CalcTextSize(tr("Follow")).x + em(2));
+    same_line_if_fits(ImGui::CalcTextSize(tr("Follow")).x + em(2), 1.2f);
     ImGui::Checkbox(tr("Follow"), &state.view.follow);
     mark("follow");
     if (ImGui::IsItemHovered())

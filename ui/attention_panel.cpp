@@ -89,20 +89,20 @@ void choose_number(const char* label, const char* name, uint32_t& value, uint32_
 /// Layer and head by number, the metrics of the chosen head, cost.
 void draw_head_line(AttentionPanel& state, const Snapshot& s) {
     choose_number(tr("Layer"), "layer", state.layer, s.attention.n_layers());
-    same_line_if_fits(em(9));
+    same_line_if_fits(em(9), 1);
     choose_number(tr("Head"), "head", state.head, s.attention.n_heads());
     const HeadMetrics& m = s.attention.metrics(state.layer, state.head);
     for (int i = 1; i <= static_cast<int>(HeadOrder::induction) && m.n_rows; ++i) {
         const auto order = static_cast<HeadOrder>(i);
         const MetricText& metric = metric_text(order);
         const std::string words = std::string(tr(metric.name)) + " " + metric_value(order, m);
-        same_line_if_fits(ImGui::CalcTextSize(words.c_str()).x);
+        same_line_if_fits(ImGui::CalcTextSize(words.c_str()).x, 1);
         ImGui::AlignTextToFramePadding();
         ImGui::TextColored(theme().muted, "%s", words.c_str());
         if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr(metric.meaning));
     }
     const std::string cost = text(tr("probes: %.1f %% of the device's time"), s.probe_share * 100);
-    same_line_if_fits(ImGui::CalcTextSize(cost.c_str()).x);
+    same_line_if_fits(ImGui::CalcTextSize(cost.c_str()).x, 1);
     ImGui::AlignTextToFramePadding();
     ImGui::TextColored(s.probe_share > 0.05 ? theme().warning : theme().muted, "%s", cost.c_str());
     mark("probe share");
@@ -204,7 +204,7 @@ std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Reque
 }
 
 void draw_order(AttentionPanel& state) {
-    ImGui::SetNextItemWidth(em(9));
+    ImGui::SetNextItemWidth(em(11));
     const auto name = [](HeadOrder order) {
         return order == HeadOrder::position ? tr("by layer and head") : tr(metric_text(order).name);
     };
@@ -291,7 +291,7 @@ void draw_attention(AttentionPanel& state, const Snapshot& s, Requests& requests
         ImGui::SetTooltip(
             "%s", tr("Thumbnails of every head. While they are shown, one more layer is read with each "
                      "token, in turn."));
-    same_line_if_fits(em(9));
+    same_line_if_fits(em(9), 1);
     draw_head_line(state, s);
     const size_t asked = requests.size();
     const std::optional<uint32_t> key = draw_grid_and_map(state, s, requests);

@@ -116,7 +116,7 @@ void draw_cross(ImDrawList& list, const AxesFrame& f, MapCell cell) {
     list.PushClipRect(f.corner, end, true);
     const float x = f.at_key(cell.key + 0.5), y = f.at_query(cell.query + 0.5);
     list.AddLine({f.corner.x, y}, {x, y}, color);
-    list.AddLine({x, y}, {x, end.y}, color);
+    list.AddLine({x, y}, {x, std::min(end.y, f.at_query(f.n))}, color);
     if (f.cell >= 4)
         list.AddRect({f.at_key(cell.key), f.at_query(cell.query)},
                      {f.at_key(cell.key + 1.0), f.at_query(cell.query + 1.0)},

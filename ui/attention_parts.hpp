@@ -45,8 +45,9 @@ std::string metric_value(HeadOrder order, const HeadMetrics& metrics);
 /// Thumbnails of all heads; a click chooses one.
 void draw_head_grid(AttentionPanel& state, const Snapshot& snapshot);
 
-/// Scale, colours, masking, average, difference.
-void draw_map_controls(AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map);
+void draw_scale(AttentionPanel& state);
+/// Colours, masking, average, difference.
+void draw_map_options(AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map);
 /// Buttons that save the map as it is shown. `name` says what it is.
 void draw_export(const AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map,
                  const MapStyle& style, const std::string& name, Requests& requests);

@@ -94,6 +94,7 @@ std::vector<float> Engine::slopes() const {
 /// A session as loaded_, edit_, watch_ and timing_ say, its sequence empty.
 void Engine::open_session() {
     session_.reset();
+    stale_ = false;
     session_ = std::make_unique<Session>(
         *device_, *model_,
         SessionOptions{.n_ctx = loaded_.n_ctx, .kv = loaded_.kv, .profile = timing_, .spec = edited_spec()});
@@ -149,6 +150,7 @@ void Engine::begin(const ui::Answer& request) {
     if (answer_) end("stopped");
     answer_.emplace(request, std::vector<std::string>{});
     need_model("answering");
+    if (stale_) open_session();
     std::vector<int32_t> ids = format_->encode(request.turns);
     answer_->text = AnswerText(format_->stops());
     answer_->ends = format_->ends();

@@ -80,6 +80,7 @@ class Engine {
     std::unique_ptr<Session> session_;
     uint64_t weight_bytes_ = 0;
     ui::PositionEdit edit_;
+    bool stale_ = false; ///< the cache holds keys and values that other slopes led to: not for another answer
     ui::Watch watch_;
     bool timing_ = false;
     Clock::time_point timed_since_;

@@ -69,7 +69,7 @@ void Engine::edit(const ui::PositionEdit& edit) {
     const ui::PositionEdit kept = edit_;
     edit_ = edit;
     if (edited_spec() == before) { // only slopes: what is in the cache stays
-        if (before.alibi_max_bias > 0) session_->set_slopes(slopes());
+        if (before.alibi_max_bias > 0) session_->set_slopes(slopes()), stale_ = true;
         send_(ui::Loaded{running_model()});
         return;
     }

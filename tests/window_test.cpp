@@ -88,13 +88,14 @@ wait idle
     const auto texts = user.conversations();
     REQUIRE(texts.size() == 2);
     const std::string both = texts[0] + texts[1];
+    CAPTURE(both);
     for (const char* text : {"hello there", "other words", "a second one"})
         CHECK(both.find(text) != std::string::npos);
     const auto settings = nlohmann::json::parse(read_file(user.folder / "config/kvasir/settings.json"));
     CHECK(settings["model"] == user.model);
 
     check_done(user.play("wait loaded\nclick conversations\nwait item conversation 1\nclick conversation 1\n"
-                         "wait item copy 0\nwait item earlier 0\n"));
+                         "wait item earlier 3\n"));
 }
 
 TEST_CASE("window: a picture of its size, at twice the scale too") {

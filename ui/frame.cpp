@@ -147,6 +147,7 @@ void Ui::splitter(const char* name, double& share, double sign) {
     ImGui::SameLine(0, 0);
     const float width = ImGui::GetFontSize() * 0.4f;
     ImGui::InvisibleButton(name, {width, ImGui::GetContentRegionAvail().y});
+    mark(name);
     if (ImGui::IsItemHovered() || ImGui::IsItemActive()) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeEW);
     if (ImGui::IsItemActive())
         share = std::clamp(share + sign * double(ImGui::GetIO().MouseDelta.x / ImGui::GetIO().DisplaySize.x),

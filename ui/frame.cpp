@@ -34,7 +34,6 @@ void Ui::apply_look() {
     const float scale = static_cast<float>(settings_.font_scale) * dpi_scale_;
     apply_theme(settings_.dark, scale);
     set_language(settings_.language == "zh" ? Language::chinese : Language::english);
-    ImGui::GetStyle().FontSizeBase = font_size * scale;
     for (auto& [index, drawn] : drawn_) drawn.height = 0;
 }
 
@@ -199,6 +198,8 @@ void Ui::columns() {
 
 void Ui::draw() {
     apply_look();
+    // Dear ImGui takes its style's own size over between frames only, and forgets one that is set within.
+    ImGui::PushFont(nullptr, font_size * static_cast<float>(settings_.font_scale) * dpi_scale_);
     next_marks();
     sweep_pictures();
     keys();
@@ -215,6 +216,7 @@ void Ui::draw() {
     settings_dialog();
     save_dialog();
     ImGui::End();
+    ImGui::PopFont();
 }
 
 } // namespace kvasir::ui

@@ -27,7 +27,7 @@ void take_textures() {
 
 } // namespace
 
-HeadlessUi::HeadlessUi(float width, float height) {
+HeadlessUi::HeadlessUi(float width, float height, bool whole) : whole_(whole) {
     ImGui::CreateContext();
     ImGuiIO& io = ImGui::GetIO();
     io.IniFilename = nullptr;
@@ -48,17 +48,32 @@ HeadlessUi::~HeadlessUi() {
 }
 
 int HeadlessUi::frame(const std::function<void()>& draw) {
-    next_marks();
-    sweep_pictures();
+    if (!whole_) next_marks(), sweep_pictures();
     ImGui::NewFrame();
-    ImGui::SetNextWindowPos({0, 0});
-    ImGui::SetNextWindowSize(ImGui::GetIO().DisplaySize);
-    ImGui::Begin("test", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove);
+    if (!whole_) {
+        ImGui::SetNextWindowPos({0, 0});
+        ImGui::SetNextWindowSize(ImGui::GetIO().DisplaySize);
+        ImGui::Begin("test", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove);
+    }
     draw();
-    ImGui::End();
+    if (!whole_) ImGui::End();
     ImGui::Render();
     take_textures();
     return ImGui::GetDrawData()->TotalVtxCount;
+}
+
+void HeadlessUi::drag(float x0, float y0, float x1, float y1, const std::function<void()>& draw) {
+    ImGuiIO& io = ImGui::GetIO();
+    io.AddMousePosEvent(x0, y0);
+    frame(draw);
+    io.AddMouseButtonEvent(0, true);
+    frame(draw);
+    io.AddMousePosEvent((x0 + x1) / 2, (y0 + y1) / 2);
+    frame(draw);
+    io.AddMousePosEvent(x1, y1);
+    frame(draw);
+    io.AddMouseButtonEvent(0, false);
+    frame(draw);
 }
 
 void HeadlessUi::click(const std::string& name, const std::function<void()>& draw) {

@@ -13,7 +13,8 @@ namespace kvasir::ui {
 /// uploaded.
 class HeadlessUi {
   public:
-    explicit HeadlessUi(float width = 1280, float height = 800);
+    /// whole: what is drawn opens its own windows, and begins its own frame of marks, as the class Ui does.
+    explicit HeadlessUi(float width = 1280, float height = 800, bool whole = false);
     ~HeadlessUi();
     HeadlessUi(const HeadlessUi&) = delete;
     HeadlessUi& operator=(const HeadlessUi&) = delete;
@@ -23,8 +24,13 @@ class HeadlessUi {
     /// Moves the mouse to the middle of the item of that name and clicks, over the frames that takes. Fails
     /// the test where there is no such item.
     void click(const std::string& name, const std::function<void()>& draw);
+    /// Presses the mouse at one place and lets it go at another.
+    void drag(float x0, float y0, float x1, float y1, const std::function<void()>& draw);
     void type(const std::string& text, const std::function<void()>& draw);
     void press(int key, const std::function<void()>& draw); ///< an ImGuiKey, with its modifiers
+
+  private:
+    bool whole_;
 };
 
 /// A model of that shape, running with a sequence of n tokens, and no rows.

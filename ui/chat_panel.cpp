@@ -24,10 +24,12 @@ bool small_button(const char* label, const std::string& name) {
 
 void Ui::conversation_list() {
     ImGui::SetNextItemWidth(-FLT_MIN);
-    input_text("##search", tr("Search conversations"), search_);
+    const bool typed = input_text("##search", tr("Search conversations"), search_);
     mark("search");
     if (!store_) return;
-    const auto entries = search_.empty() ? store_->list() : store_->search(search_);
+    if (typed) found_.reset();
+    if (!search_.empty() && !found_) found_ = store_->search(search_); // reads every file: not in every frame
+    const auto entries = search_.empty() ? store_->list() : *found_;
     if (entries.empty())
         ImGui::TextDisabled("%s", search_.empty() ? tr("No conversations yet.") : tr("Nothing found."));
     for (size_t i = 0; i < entries.size(); ++i) {
@@ -44,12 +46,14 @@ void Ui::conversation_list() {
                 if (entry.id != conversation_.id) show_conversation(entry.id);
                 conversation_.title = rename_;
                 saved(store_->save_title(conversation_));
+                found_.reset();
                 ImGui::CloseCurrentPopup();
             }
             if (ImGui::MenuItem(tr("Delete for good"))) {
                 try {
                     const std::string id = entry.id;
                     store_->remove(id);
+                    found_.reset();
                     if (id == conversation_.id) new_conversation();
                 } catch (const std::exception& error) {
                     tell(error.what());
@@ -136,7 +140,7 @@ void Ui::message_buttons(uint32_t index) {
     if (small_button(tr("Edit"), "edit " + n)) editing_ = index, edit_text_ = m.text;
     if (m.role == "assistant" && index != answering_) {
         ImGui::SameLine(0, 4);
-        if (small_button(tr("Again"), "again " + n)) regenerate(index);
+        const bool again = small_button(tr("Again"), "again " + n);
         std::string told;
         char speed[64];
         if (m.tokens_per_second > 0) {
@@ -151,6 +155,7 @@ void Ui::message_buttons(uint32_t index) {
             ImGui::SameLine();
             ImGui::TextUnformatted(told.c_str());
         }
+        if (again) regenerate(index); // the messages may move then
     }
     ImGui::PopStyleColor(2);
 }
@@ -194,7 +199,7 @@ void Ui::message(uint32_t index) {
 /// How much of the context is used, and what happens when it is full.
 void Ui::context_meter() {
     if (!snapshot_.model) return;
-    const uint32_t n_ctx = snapshot_.model->n_ctx, skipped = left_out();
+    const uint32_t n_ctx = snapshot_.model->n_ctx, skipped = left_out(conversation_.last());
     const auto used = static_cast<uint32_t>(snapshot_.sequence.size());
     ImGui::PushStyleColor(ImGuiCol_Text, theme().warning);
     ImGui::PushTextWrapPos();
@@ -217,8 +222,10 @@ void Ui::input_box() {
     const ImVec2 box{ImGui::GetContentRegionAvail().x - button - size * 0.5f, lines * size * 1.2f + size};
     ImGuiInputTextFlags flags = ImGuiInputTextFlags_EnterReturnsTrue;
     if (settings_.enter_sends && !ImGui::GetIO().KeyShift) flags |= ImGuiInputTextFlags_CtrlEnterForNewLine;
+    const std::string draft = input_;
     const bool entered = input_multiline("##message", input_, box, flags);
     mark("message");
+    if (ImGui::IsKeyPressed(ImGuiKey_Escape)) input_ = draft; // it stops an answer, and takes nothing back
     if (entered) send(), focus_input_ = true;
     if (input_.empty()) {
         const ImVec2 low = ImGui::GetItemRectMin();
@@ -243,7 +250,8 @@ void Ui::input_box() {
 }
 
 void Ui::chat() {
-    if (ImGui::Button(show_list_ ? tr("Back") : tr("Conversations"))) show_list_ = !show_list_;
+    if (ImGui::Button(show_list_ ? tr("Back") : tr("Conversations")))
+        show_list_ = !show_list_, found_.reset();
     mark("conversations");
     ImGui::SameLine();
     if (ImGui::Button(tr("New"))) new_conversation(), show_list_ = false;
@@ -272,6 +280,10 @@ void Ui::chat() {
     const float below = lines * size * 1.2f + size * 4.8f;
     ImGui::BeginChild("messages", {0, -below}, ImGuiChildFlags_None);
     const auto path = conversation_.path();
+    if (const float width = ImGui::GetContentRegionAvail().x; width != chat_width_) {
+        chat_width_ = width;
+        for (auto& [index, drawn] : drawn_) drawn.height = 0;
+    }
     if (path.empty()) {
         ImGui::Dummy({0, size});
         ImGui::PushTextWrapPos();

@@ -68,7 +68,9 @@ std::string Conversation::name() const {
     if (!title.empty()) return title;
     constexpr size_t most = 48;
     for (const Message& message : messages_) {
-        std::string line = message.text.substr(0, message.text.find('\n'));
+        if (message.role != "user") continue;
+        const size_t begin = std::min(message.text.find_first_not_of(" \t\r\n"), message.text.size());
+        std::string line = message.text.substr(begin, message.text.find('\n', begin) - begin);
         if (line.size() > most) {
             size_t end = most;
             while (end > 0 && (line[end] & 0xc0) == 0x80) --end; // whole characters

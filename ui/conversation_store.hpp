@@ -14,15 +14,16 @@ namespace kvasir::ui {
 /// that a program that is killed loses at most the line being written. A line that cannot be written is no
 /// loss either: the next change writes the whole file anew. Lines:
 ///   {"kvasir": 1, "system": S}                              first
-///   {"title": T} {"system": S}                              since then
+///   {"title": T}                                            second, where it was renamed
+///   {"system": S}                                           since then
 ///   {"message": N, "parent": P | null, "role": R, "text": T, "model": M}
 ///   {"token": [N, id, text, p, entropy]}
 ///   {"text": N, "is": T}                                    replaces what tokens gave
-///   {"end": N, "why": W, "tokens_per_second": X}
-///   {"chosen": N}                                           the message that was shown last
+///   {"end": N, "why": W, "tokens_per_second": X, "prompt_tokens_per_second": X}
+///   {"chosen": N}                                           the message that was shown last; several: forks
 class ConversationStore {
   public:
-    /// Makes the folder. Throws Error where it cannot.
+    /// Makes the folder, and reads the beginning of each file in it. Throws Error where it cannot make it.
     explicit ConversationStore(std::filesystem::path folder);
     ~ConversationStore();
 
@@ -36,8 +37,8 @@ class ConversationStore {
     std::vector<Entry> search(const std::string& words) const;
 
     Conversation create();
-    /// Throws Error where the file cannot be read; a line that is damaged is left out, and told of in
-    /// `damage`.
+    /// Throws Error where the file cannot be read; a line that is damaged is left out, told of in `damage`,
+    /// and the file is copied beside it as ".broken".
     Conversation open(const std::string& id, std::string* damage = nullptr) const;
     void remove(const std::string& id);
 

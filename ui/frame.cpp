@@ -34,7 +34,6 @@ void Ui::apply_look() {
     const float scale = static_cast<float>(settings_.font_scale) * dpi_scale_;
     apply_theme(settings_.dark, scale);
     set_language(settings_.language == "zh" ? Language::chinese : Language::english);
-    ImGui::GetStyle().FontSizeBase = font_size * scale;
     for (auto& [index, drawn] : drawn_) drawn.height = 0;
 }
 
@@ -147,6 +146,7 @@ void Ui::splitter(const char* name, double& share, double sign) {
     ImGui::SameLine(0, 0);
     const float width = ImGui::GetFontSize() * 0.4f;
     ImGui::InvisibleButton(name, {width, ImGui::GetContentRegionAvail().y});
+    mark(name);
     if (ImGui::IsItemHovered() || ImGui::IsItemActive()) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeEW);
     if (ImGui::IsItemActive())
         share = std::clamp(share + sign * double(ImGui::GetIO().MouseDelta.x / ImGui::GetIO().DisplaySize.x),
@@ -198,6 +198,8 @@ void Ui::columns() {
 
 void Ui::draw() {
     apply_look();
+    // Dear ImGui takes its style's own size over between frames only, and forgets one that is set within.
+    ImGui::PushFont(nullptr, font_size * static_cast<float>(settings_.font_scale) * dpi_scale_);
     next_marks();
     sweep_pictures();
     keys();
@@ -214,6 +216,7 @@ void Ui::draw() {
     settings_dialog();
     save_dialog();
     ImGui::End();
+    ImGui::PopFont();
 }
 
 } // namespace kvasir::ui

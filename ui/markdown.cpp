@@ -33,6 +33,10 @@ struct Reader {
         marker.clear();
         return *(open = &block);
     }
+    /// An item that has no text of its own: empty, or only another list.
+    void flush_marker() {
+        if (!marker.empty()) start(Block::Kind::paragraph);
+    }
     void text(const std::string& piece, bool line_break = false) {
         if (!open) start(Block::Kind::paragraph); // a tight list's item has no paragraph
         auto& runs = in_cell && !open->cells.empty() ? open->cells.back() : open->runs;
@@ -52,8 +56,9 @@ struct Reader {
         Reader& r = *static_cast<Reader*>(self);
         switch (type) {
         case MD_BLOCK_QUOTE: ++r.quotes, r.open = nullptr; break;
-        case MD_BLOCK_UL: r.lists.push_back({false, 0}), r.open = nullptr; break;
+        case MD_BLOCK_UL: r.flush_marker(), r.lists.push_back({false, 0}), r.open = nullptr; break;
         case MD_BLOCK_OL:
+            r.flush_marker();
             r.lists.push_back({true, static_cast<MD_BLOCK_OL_DETAIL*>(detail)->start}), r.open = nullptr;
             break;
         case MD_BLOCK_LI:
@@ -79,6 +84,7 @@ struct Reader {
     }
     static int leave_block(MD_BLOCKTYPE type, void*, void* self) {
         Reader& r = *static_cast<Reader*>(self);
+        if (type == MD_BLOCK_LI) r.flush_marker();
         if (type == MD_BLOCK_QUOTE) --r.quotes;
         if (type == MD_BLOCK_UL || type == MD_BLOCK_OL) r.lists.pop_back();
         if (type == MD_BLOCK_TH || type == MD_BLOCK_TD)
@@ -143,7 +149,8 @@ Markdown::Markdown(const std::string& text) {
     auto add_runs = [this](const std::vector<Run>& runs) {
         for (const Run& run : runs) plain_ += run.line_break ? "\n" : run.text;
     };
-    for (const Block& block : blocks_) {
+    for (Block& block : blocks_) {
+        block.offset = plain_.size();
         if (!block.marker.empty()) plain_ += block.marker + " ";
         add_runs(block.runs);
         for (const auto& cell : block.cells) {

@@ -24,6 +24,7 @@ class Markdown {
         std::vector<Run> runs;               ///< a code block has one
         std::vector<std::vector<Run>> cells; ///< of a table's row
         bool header = false;
+        size_t offset = 0; ///< of its marker or text in plain()
     };
 
     Markdown() = default;

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <optional>
 #include <string_view>
 
 namespace kvasir::ui {
@@ -38,9 +37,9 @@ class Painter {
 
     void block(const Block& block);
     float height() const { return pen_.y - origin_.y; }
-    std::optional<size_t> hit() const {
-        return hit_;
-    } ///< the offset nearest to the mouse, of the lines it is level with
+    /// The offset nearest to the mouse on the line that it is level with, or else where the text above it
+    /// ends.
+    size_t hit() const { return hit_; }
 
   private:
     void runs(const std::vector<Run>& runs, float left, float right, float size, bool strong);
@@ -61,7 +60,8 @@ class Painter {
     const Selection& selection_;
     ImDrawList* draw_;
     size_t offset_ = 0; ///< in the plain text
-    std::optional<size_t> hit_;
+    size_t hit_ = 0;
+    bool level_ = false; ///< the mouse is level with a line
 };
 
 void Painter::word(std::string_view text, const Run& look, ImFont* font, float size, bool strong) {
@@ -70,7 +70,9 @@ void Painter::word(std::string_view text, const Run& look, ImFont* font, float s
     const float advance = width_of(end);
     const ImVec2 low = pen_, high{pen_.x + advance, pen_.y + line_}, mouse = ImGui::GetMousePos();
     const size_t from = offset_, to = offset_ + text.size();
-    if (mouse.y >= low.y && mouse.y < high.y && (mouse.x >= low.x || !hit_)) {
+    if (mouse.y >= high.y && !level_) hit_ = to;
+    if (mouse.y >= low.y && mouse.y < high.y && (mouse.x >= low.x || !level_)) {
+        level_ = true;
         const char* at = begin;
         while (at < end) {
             const char* next = at + character_bytes(at, end);
@@ -188,6 +190,7 @@ void Painter::row(const Block& block, float left) {
 }
 
 void Painter::block(const Block& block) {
+    offset_ = block.offset;
     const float size = ImGui::GetFontSize(), left = origin_.x + float(block.indent) * size * 1.4f,
                 top = pen_.y;
     if (!block.marker.empty()) {
@@ -196,7 +199,6 @@ void Painter::block(const Block& block) {
                        block.marker.c_str());
         offset_ += block.marker.size() + 1;
     }
-    const size_t before = offset_;
     switch (block.kind) {
     case Block::Kind::paragraph: runs(block.runs, left, origin_.x + width_, size, false); break;
     case Block::Kind::heading:
@@ -219,8 +221,6 @@ void Painter::block(const Block& block) {
     if (block.quote)
         draw_->AddRectFilled({left - size * 0.7f, top}, {left - size * 0.55f, pen_.y},
                              ImGui::GetColorU32(theme().muted));
-    const bool ended = block.kind == Block::Kind::code && offset_ > before; // its text ends with a line's end
-    if (!ended) ++offset_;
 }
 
 std::string selected(const Markdown& text, const Selection& selection) {
@@ -251,8 +251,8 @@ void draw_markdown(const Markdown& text, float width, const char* id, Selection&
     ImGui::SetCursorScreenPos({start.x, start.y + selection.height});
     ImGui::Dummy({width, 0});
     if (hovered) ImGui::SetMouseCursor(ImGuiMouseCursor_TextInput);
-    if (pressed && painter.hit()) selection.begin = selection.end = *painter.hit(), selection.dragging = true;
-    if (selection.dragging && painter.hit()) selection.end = *painter.hit();
+    if (pressed) selection.begin = painter.hit(), selection.dragging = true;
+    if (selection.dragging) selection.end = painter.hit();
     if (!ImGui::IsMouseDown(0)) selection.dragging = false;
     if (selection.low() < selection.high() && ImGui::IsKeyChordPressed(ImGuiMod_Ctrl | ImGuiKey_C))
         ImGui::SetClipboardText(selected(text, selection).c_str());

@@ -17,26 +17,33 @@ Json to_json(const SamplerOptions& s) {
             {"repeat_penalty", s.repeat_penalty}, {"seed", s.seed}};
 }
 
+/// A number of the settings within its bounds, or as it is where there is none.
+template <class T>
+void take_number(const Json& json, const char* name, T& value, double low, double high) {
+    value = static_cast<T>(std::clamp(json.value(name, static_cast<double>(value)), low, high));
+}
+
 SamplerOptions sampler_from(const Json& json) {
     SamplerOptions s;
-    s.temperature = std::clamp(json.value("temperature", s.temperature), 0.0f, 10.0f);
-    s.top_k = json.value("top_k", s.top_k);
-    s.top_p = std::clamp(json.value("top_p", s.top_p), 0.0f, 1.0f);
-    s.min_p = std::clamp(json.value("min_p", s.min_p), 0.0f, 1.0f);
-    s.repeat_penalty = std::clamp(json.value("repeat_penalty", s.repeat_penalty), 0.1f, 10.0f);
-    s.seed = json.value("seed", s.seed);
+    take_number(json, "temperature", s.temperature, 0, 10);
+    take_number(json, "top_k", s.top_k, 0, UINT32_MAX);
+    take_number(json, "top_p", s.top_p, 0, 1);
+    take_number(json, "min_p", s.min_p, 0, 1);
+    take_number(json, "repeat_penalty", s.repeat_penalty, 0.1, 10);
+    take_number(json, "seed", s.seed, 0, UINT32_MAX);
     return s;
 }
 
+constexpr double most_n_ctx = 1 << 24; ///< more than any model is trained for
 constexpr KvType kv_types[]{KvType::f16, KvType::f32, KvType::q8_0};
 
 void take(Settings& s, const Json& json) {
     s.dark = json.value("dark", s.dark);
-    s.font_scale = std::clamp(json.value("font_scale", s.font_scale), 0.5, 4.0);
+    take_number(json, "font_scale", s.font_scale, 0.5, 4);
     s.language = json.value("language", s.language);
     s.model = json.value("model", s.model), s.device = json.value("device", s.device);
     s.recent = json.value("recent", s.recent);
-    s.n_ctx = json.value("n_ctx", s.n_ctx);
+    take_number(json, "n_ctx", s.n_ctx, 0, most_n_ctx);
     for (const KvType type : kv_types)
         if (json.value("kv", "") == name(type)) s.kv = type;
     if (json.contains("sampler")) s.sampler = sampler_from(json.at("sampler"));
@@ -44,11 +51,11 @@ void take(Settings& s, const Json& json) {
         for (const auto& [name, preset] : json.at("presets").items()) s.presets[name] = sampler_from(preset);
     s.enter_sends = json.value("enter_sends", s.enter_sends);
     s.token_colors = json.value("token_colors", s.token_colors);
-    s.chat_share = std::clamp(json.value("chat_share", s.chat_share), 0.15, 0.8);
-    s.side_share = std::clamp(json.value("side_share", s.side_share), 0.1, 0.6);
+    take_number(json, "chat_share", s.chat_share, 0.15, 0.6);
+    take_number(json, "side_share", s.side_share, 0.15, 0.6);
     s.conversation = json.value("conversation", s.conversation);
-    s.width = std::clamp(json.value("width", s.width), 320, 16384);
-    s.height = std::clamp(json.value("height", s.height), 240, 16384);
+    take_number(json, "width", s.width, 320, 16384);
+    take_number(json, "height", s.height, 240, 16384);
 }
 
 } // namespace
@@ -58,19 +65,19 @@ const char* name(KvType type) {
 }
 
 Settings Settings::read(const std::filesystem::path& path, std::string& problem) {
-    std::ifstream file(path);
-    if (!file) return {};
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) return {};
     try {
+        std::ifstream file(path);
         Settings settings;
         take(settings, Json::parse(file));
         return settings;
-    } catch (const std::exception& error) {
+    } catch (const std::exception&) {
         // Kept for its owner to look at: the next write would replace it.
-        std::error_code ignored;
         const std::filesystem::path kept = path.string() + ".broken";
-        std::filesystem::copy_file(path, kept, std::filesystem::copy_options::overwrite_existing, ignored);
-        problem = "the settings in " + path.string() +
-                  " cannot be read, the usual ones are used; the file is kept as " + kept.filename().string();
+        std::filesystem::copy_file(path, kept, std::filesystem::copy_options::overwrite_existing, error);
+        problem = "the settings in " + path.string() + " cannot be read, the usual ones are used";
+        if (!error) problem += "; the file is kept as " + kept.filename().string();
         return {};
     }
 }
@@ -107,7 +114,10 @@ std::string Settings::write(const std::filesystem::path& path) const {
         }
     }
     std::filesystem::rename(fresh, path, error);
-    return error ? "saving the settings in " + path.string() + ": " + error.message() : "";
+    if (!error) return "";
+    const std::string why = error.message();
+    std::filesystem::remove(fresh, error);
+    return "saving the settings in " + path.string() + ": " + why + "; they are kept until the window closes";
 }
 
 } // namespace kvasir::ui

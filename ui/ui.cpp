@@ -106,6 +106,8 @@ void Ui::route(Requests&& requests) {
                 snapshot_.attention.keep_layer(watch->layer);
                 snapshot_.attention.focus(watch->head);
             }
+            if (std::holds_alternative<Pause>(request)) snapshot_.paused = true;
+            if (std::holds_alternative<Resume>(request)) snapshot_.paused = false;
             if (const auto* time = std::get_if<TimeOperations>(&request)) snapshot_.timing = time->on;
             out_.push_back(std::move(request));
         }
@@ -149,13 +151,16 @@ void Ui::send() {
     answer(added);
 }
 
-/// Messages at the beginning of the path that are left out so that the rest fits.
-uint32_t Ui::left_out() const {
+uint32_t Ui::left_out(uint32_t last) const {
     if (!snapshot_.model) return 0;
-    const auto path = conversation_.path();
+    std::vector<uint32_t> path;
+    double total = double(conversation_.system.size()) / bytes_a_token;
+    for (uint32_t at = last; at != Message::none; at = conversation_.at(at).parent) {
+        path.push_back(at);
+        total += estimated_tokens(at);
+    }
+    std::reverse(path.begin(), path.end());
     const double room = full_share * snapshot_.model->n_ctx;
-    double total = 0;
-    for (const uint32_t at : path) total += estimated_tokens(at);
     uint32_t n = 0;
     while (n + 1 < path.size() && total > room) { // whole exchanges; the last message stays
         total -= estimated_tokens(path[n++]);
@@ -178,7 +183,7 @@ void Ui::answer(uint32_t after, std::vector<int32_t> begin, std::vector<TokenCho
     stop();
     Answer request;
     request.answer = snapshot_.answer = next_answer_++;
-    const uint32_t skipped = left_out();
+    const uint32_t skipped = left_out(after);
     request.turns = conversation_.turns(after, snapshot_.model->path);
     const bool has_system = !request.turns.empty() && request.turns.front().role == "system";
     request.turns.erase(request.turns.begin() + has_system, request.turns.begin() + has_system + skipped);
@@ -307,8 +312,9 @@ void Ui::on_token(TokenMade&& token) {
 }
 
 void Ui::on_end(AnswerEnded&& ended) {
-    if (ended.answer != snapshot_.answer || answering_ == Message::none) return;
+    if (ended.answer != snapshot_.answer) return;
     snapshot_.generating = false, snapshot_.prompt.reset();
+    if (answering_ == Message::none) return; // its conversation was left
     Message& m = conversation_.at(answering_);
     if (!ended.text.empty()) {
         m.text += ended.text;
@@ -327,6 +333,16 @@ void Ui::on_end(AnswerEnded&& ended) {
                 "with a longer context."));
     answering_ = Message::none;
     save_settings();
+}
+
+void Ui::on_failed(Failed&& failed) {
+    tell(failed.message);
+    snapshot_.loading.reset(), snapshot_.prompt.reset();
+    if (!failed.unloaded) return;
+    snapshot_.model.reset();
+    AnswerEnded ended; // nobody is left to end it
+    ended.answer = snapshot_.answer, ended.why = "error";
+    if (snapshot_.generating) on_end(std::move(ended));
 }
 
 void Ui::apply(Event&& event) {
@@ -363,11 +379,8 @@ void Ui::apply(Event&& event) {
                 snapshot_.times = std::move(e);
             } else if constexpr (std::is_same_v<E, Compared>)
                 snapshot_.compared = std::move(e);
-            else if constexpr (std::is_same_v<E, Failed>) {
-                tell(e.message);
-                snapshot_.loading.reset(), snapshot_.prompt.reset();
-                if (e.unloaded) snapshot_.model.reset();
-            }
+            else if constexpr (std::is_same_v<E, Failed>)
+                on_failed(std::move(e));
         },
         std::move(event));
 }

@@ -80,7 +80,9 @@ class Ui {
     void on_end(AnswerEnded&& ended);
     void on_sequence(SequenceBegun&& begun);
     void on_loaded(Loaded&& loaded);
-    uint32_t left_out() const; ///< messages at the beginning that no longer fit
+    void on_failed(Failed&& failed);
+    /// Messages at the beginning that no longer fit when the one after `last` is written.
+    uint32_t left_out(uint32_t last) const;
     uint32_t estimated_tokens(uint32_t message) const;
     std::optional<std::pair<uint32_t, uint32_t>> token_at(uint32_t position) const; ///< message, index
 
@@ -132,7 +134,8 @@ class Ui {
     std::optional<SaveFile> saving_;
     bool follow_ = true, focus_input_ = true, show_list_ = false, look_changed_ = true;
     bool open_models_ = false, open_settings_ = false, open_save_ = false;
-    float dpi_scale_ = 1;
+    std::optional<std::vector<ConversationStore::Entry>> found_; ///< with search_ in them
+    float dpi_scale_ = 1, chat_width_ = 0;
     double answer_began_ = 0;
     uint32_t answer_tokens_ = 0;
 };

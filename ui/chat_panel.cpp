@@ -137,7 +137,7 @@ void Ui::message_buttons(uint32_t index) {
     }
     if (small_button(tr("Copy"), "copy " + n)) ImGui::SetClipboardText(m.text.c_str());
     ImGui::SameLine(0, 4);
-    if (small_button(tr("Edit"), "edit " + n)) editing_ = index, edit_text_ = m.text;
+    if (small_button(tr("Edit"), "edit " + n)) editing_ = index, edit_text_ = m.text, focus_edit_ = true;
     if (m.role == "assistant" && index != answering_) {
         ImGui::SameLine(0, 4);
         const bool again = small_button(tr("Again"), "again " + n);
@@ -169,6 +169,7 @@ void Ui::message(uint32_t index) {
     if (editing_ == index) {
         const float height =
             std::clamp(float(1 + std::count(edit_text_.begin(), edit_text_.end(), '\n')), 3.0f, 12.0f);
+        if (focus_edit_) ImGui::SetKeyboardFocusHere(), focus_edit_ = false;
         input_multiline("##edit", edit_text_, {-FLT_MIN, height * size * 1.3f + size}, 0);
         mark("edit box");
         if (ImGui::Button(user ? tr("Send as a new version") : tr("Keep as a new version"))) {

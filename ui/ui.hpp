@@ -132,7 +132,7 @@ class Ui {
     std::string input_, search_, rename_, edit_text_, model_path_, browse_, preset_name_, save_path_;
     std::optional<uint32_t> editing_;
     std::optional<SaveFile> saving_;
-    bool follow_ = true, focus_input_ = true, show_list_ = false, look_changed_ = true;
+    bool follow_ = true, focus_input_ = true, focus_edit_ = false, show_list_ = false, look_changed_ = true;
     bool open_models_ = false, open_settings_ = false, open_save_ = false;
     std::optional<std::vector<ConversationStore::Entry>> found_; ///< with search_ in them
     float dpi_scale_ = 1, chat_width_ = 0;

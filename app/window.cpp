@@ -48,7 +48,13 @@ ui::Places places() {
     p.conversations = user_folder("XDG_DATA_HOME", ".local/share") / "kvasir" / "conversations";
     p.settings = user_folder("XDG_CONFIG_HOME", ".config") / "kvasir" / "settings.json";
     p.documents = user_folder("XDG_DOCUMENTS_DIR", "");
-    for (const std::string_view name : built_in_models()) p.built_in.emplace_back(name);
+    for (const std::string_view name : built_in_models()) {
+        try {
+            built_in_path(name);
+            p.built_in.emplace_back(name);
+        } catch (const Error&) { // it is not installed
+        }
+    }
     return p;
 }
 

@@ -100,6 +100,7 @@ TEST_CASE("attention panel: every state is drawn") {
                     state.scale = scale, state.average = average, state.masked_sinks = masked;
                     ui.frame(std::ref(drawn));
                 }
+        state.options = true;
         for (int order = 0; order <= int(HeadOrder::induction); ++order) {
             state.order = HeadOrder(order);
             ui.frame(std::ref(drawn));
@@ -179,6 +180,9 @@ TEST_CASE("attention panel: controls do what they say") {
     CHECK(state.scale == ColorScale::linear);
     ui.click("scale row", std::ref(drawn));
     CHECK(state.scale == ColorScale::row);
+    CHECK(!find_mark("average group"));
+    ui.click("map options", std::ref(drawn));
+    CHECK(state.options);
     ui.click("average group", std::ref(drawn));
     CHECK(state.average == Average::group);
     ui.click("average layer", std::ref(drawn));
@@ -198,6 +202,8 @@ TEST_CASE("attention panel: controls do what they say") {
     CHECK(state.difference == Difference::head);
     CHECK(state.other_head == 3);
     CHECK(find_mark("probe share"));
+    ui.click("map options", std::ref(drawn));
+    CHECK(!state.options);
 }
 
 TEST_CASE("attention panel: the mouse tells the key, a click shows the query") {
@@ -305,7 +311,7 @@ TEST_CASE("attention panel: exports hold what is shown") {
     Snapshot s = read_snapshot(33);
     s.travel = 31; // two rows are not there yet
     AttentionPanel state = panel_of_layer(1);
-    state.head = 2, s.watch.head = 2;
+    state.head = 2, s.watch.head = 2, state.options = true;
     Drawn drawn{state, s, {}};
     for (const char* kind : {"png", "npy", "json"}) ui.click(std::string("export ") + kind, std::ref(drawn));
     const auto files = asked<SaveFile>(drawn.requests);

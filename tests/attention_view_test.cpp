@@ -1,44 +1,16 @@
 #include "tests/ui_harness.hpp"
 #include "ui/attention_view.hpp"
-#include "ui/derived_map.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
 
 namespace kvasir::ui {
 namespace {
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-
-/// Rows that sum to 1, seeded.
-AttentionRows random_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_t n_heads, uint32_t seed) {
-    std::mt19937 random(seed);
-    AttentionRows rows{layer, first, n, n_heads, first + n, {}};
-    rows.p.assign(size_t(n) * n_heads * rows.n_keys, 0);
-    for (uint32_t q = 0; q < n; ++q)
-        for (uint32_t h = 0; h < n_heads; ++h) {
-            float* row = &rows.p[(size_t(q) * n_heads + h) * rows.n_keys];
-            double sum = 0;
-            for (uint32_t j = 0; j <= first + q; ++j)
-                sum += row[j] = std::exp(6 * static_cast<float>(random()) / 4294967296.0f);
-            for (uint32_t j = 0; j <= first + q; ++j) row[j] = static_cast<float>(row[j] / sum);
-        }
-    return rows;
-}
-
-std::vector<int32_t> some_ids(uint32_t n) {
-    std::vector<int32_t> ids;
-    for (uint32_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(i * i % 23));
-    return ids;
-}
-
-std::span<const float> row_of(const AttentionRows& rows, uint32_t q, uint32_t h) {
-    return {&rows.p[(size_t(q) * rows.n_heads + h) * rows.n_keys], size_t(rows.first) + q + 1};
-}
 
 bool same_bits(std::span<const float> a, std::span<const float> b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
@@ -333,51 +305,6 @@ TEST_CASE("attention view: reads are a mean over the last queries, half of it ov
         total += double(view.reads()[j]);
     }
     CHECK(total == doctest::Approx(1).epsilon(1e-4));
-}
-
-TEST_CASE("derived map: means, masked keys and differences are those of plain loops, whatever a step does") {
-    AttentionView view;
-    view.reset(1, 4);
-    view.keep_layer(0);
-    const auto ids = some_ids(60);
-    const AttentionRows rows = random_rows(0, 0, 50, 4, 8);
-    view.add(rows, ids);
-    const auto mean = [&](uint32_t q, uint32_t j) {
-        double sum = 0, all = 0;
-        for (uint32_t h = 0; h < 2; ++h)
-            for (uint32_t i = 3; i <= q; ++i) {
-                sum += i == j ? double(row_of(rows, q, h)[i]) : 0;
-                all += double(row_of(rows, q, h)[i]);
-            }
-        return all > 0 ? sum / all : 0;
-    };
-    DerivedMap derived;
-    const MapChoice choice{.layer = 0, .first = 0, .last = 2, .masked = 3, .minus_head = {}, .minus = {}};
-    int steps = 0;
-    while (derived.update(view, choice, 100), !derived.done()) ++steps;
-    CHECK(steps > 5);
-    const HeadMap* map = derived.update(view, choice, 100);
-    REQUIRE(map->n_read() == 50);
-    for (uint32_t q = 0; q < 50; ++q)
-        for (uint32_t j = 0; j <= q; ++j) CHECK(map->row(q)[j] == doctest::Approx(mean(q, j)).epsilon(1e-5));
-    double share = 0;
-    for (uint32_t q = 3; q < 50; ++q)
-        for (uint32_t h = 0; h < 2; ++h)
-            for (uint32_t j = 0; j < 3; ++j) share += double(row_of(rows, q, h)[j]) / 2 / 47;
-    CHECK(*derived.masked_share(50) == doctest::Approx(share).epsilon(1e-5));
-
-    view.add(random_rows(0, 50, 1, 4, 9), ids); // a row more
-    CHECK(derived.update(view, choice, 1 << 20)->n_read() == 51);
-    const MapChoice less{.layer = 0, .first = 1, .last = 2, .masked = 0, .minus_head = 3, .minus = {}};
-    const HeadMap* signs = derived.update(view, less, 1 << 20);
-    for (uint32_t q = 0; q < 50; ++q)
-        for (uint32_t j = 0; j <= q; ++j)
-            CHECK(signs->row(q)[j] == row_of(rows, q, 1)[j] - row_of(rows, q, 3)[j]);
-    check_pyramid(*signs);
-    view.truncate(20);
-    CHECK(derived.update(view, less, 1 << 20)->n() == 20);
-    const MapChoice plain{.layer = 0, .first = 2, .last = 3, .masked = 0, .minus_head = {}, .minus = {}};
-    CHECK(derived.update(view, plain, 1) == view.map(0, 2)); // nothing is copied where nothing is asked
 }
 
 } // namespace kvasir::ui

@@ -103,12 +103,12 @@ TEST_CASE("a MODEL that is none: status 1 and one line, in every command that ta
     check_refused({"generate", folder / "line\nend.gguf", "--prompt", "a"}, 1, {"line\\nend"});
 }
 
-TEST_CASE("the window says that it is not there") {
+TEST_CASE("without a display the window is the chat, and says so") {
     for (const Arguments& arguments :
          std::vector<Arguments>{{"/missing.gguf"}, {"window", "/missing.gguf"}}) {
         const Finished end = run_kvasir(arguments);
         CHECK(end.status == 1);
-        CHECK(end.err.find("window") != std::string::npos);
+        CHECK(end.err.find("this is the chat in the terminal") != std::string::npos);
         CHECK(end.err.find("/missing.gguf") != std::string::npos);
     }
 }

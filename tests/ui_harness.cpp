@@ -8,6 +8,7 @@
 #include <imgui.h>
 
 #include <cmath>
+#include <random>
 
 namespace kvasir::ui {
 namespace {
@@ -148,6 +149,31 @@ AttentionRows synthetic_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_
             for (uint32_t j = 0; j <= at; ++j) row[j] = static_cast<float>(row[j] / sum);
         }
     return rows;
+}
+
+AttentionRows random_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_t n_heads, uint32_t seed) {
+    std::mt19937 random(seed);
+    AttentionRows rows{layer, first, n, n_heads, first + n, {}};
+    rows.p.assign(size_t(n) * n_heads * rows.n_keys, 0);
+    for (uint32_t q = 0; q < n; ++q)
+        for (uint32_t h = 0; h < n_heads; ++h) {
+            float* row = &rows.p[(size_t(q) * n_heads + h) * rows.n_keys];
+            double sum = 0;
+            for (uint32_t j = 0; j <= first + q; ++j)
+                sum += row[j] = std::exp(6 * static_cast<float>(random()) / 4294967296.0f);
+            for (uint32_t j = 0; j <= first + q; ++j) row[j] = static_cast<float>(row[j] / sum);
+        }
+    return rows;
+}
+
+std::vector<int32_t> some_ids(uint32_t n) {
+    std::vector<int32_t> ids;
+    for (uint32_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(i * i % 23));
+    return ids;
+}
+
+std::span<const float> row_of(const AttentionRows& rows, uint32_t q, uint32_t head) {
+    return {&rows.p[(size_t(q) * rows.n_heads + head) * rows.n_keys], size_t(rows.first) + q + 1};
 }
 
 } // namespace kvasir::ui

@@ -3,7 +3,9 @@
 #include "ui/snapshot.hpp"
 
 #include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace kvasir::ui {
 
@@ -37,5 +39,11 @@ Snapshot synthetic_snapshot(uint32_t n_tokens, uint32_t n_layers = 4, uint32_t n
 /// Rows of a layer for positions [first, first + n): each head looks back over another distance; they sum
 /// to 1.
 AttentionRows synthetic_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_t n_heads);
+/// The same without a pattern.
+AttentionRows random_rows(uint32_t layer, uint32_t first, uint32_t n, uint32_t n_heads, uint32_t seed);
+/// Row q of a head, [first + q + 1].
+std::span<const float> row_of(const AttentionRows& rows, uint32_t q, uint32_t head);
+/// Tokens that come again now and then.
+std::vector<int32_t> some_ids(uint32_t n);
 
 } // namespace kvasir::ui

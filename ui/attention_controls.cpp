@@ -8,27 +8,29 @@
 namespace kvasir::ui {
 namespace {
 
-/// One of some choices, as a button that shows whether it is chosen.
+/// One of some choices, as a button that shows whether it is chosen. Gives whether it was clicked.
 template <class T>
-void choice(T& value, T is, const char* label, const char* name, const char* says) {
+bool choice(T& value, T is, const char* label, const char* name, const char* says, bool first = false) {
     const bool chosen = value == is;
     const float width = ImGui::CalcTextSize(label, nullptr, true).x + 2 * ImGui::GetStyle().FramePadding.x;
-    same_line_if_fits(width);
+    if (!first) same_line_if_fits(width);
     if (chosen) {
         ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
         ImGui::PushStyleColor(ImGuiCol_Text, {1, 1, 1, 1});
     }
     ImGui::PushID(name);
-    if (ImGui::Button(label)) value = is;
+    const bool clicked = ImGui::Button(label);
+    if (clicked) value = is;
     mark(name);
     ImGui::PopID();
     if (chosen) ImGui::PopStyleColor(2);
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", says);
+    return clicked;
 }
 
 /// A name before choices, on a new line or this one.
 void title(const char* words, bool first = false) {
-    if (!first) same_line_if_fits(ImGui::CalcTextSize(words).x + em(5));
+    if (!first) same_line_if_fits(ImGui::CalcTextSize(words).x + em(9), 1.2f);
     ImGui::AlignTextToFramePadding();
     ImGui::TextDisabled("%s", words);
 }
@@ -120,9 +122,9 @@ void choose_difference(AttentionPanel& state, const Snapshot& s, const HeadMap* 
 
 } // namespace
 
-void same_line_if_fits(float width) {
+void same_line_if_fits(float width, float gap) {
     const float end = ImGui::GetWindowPos().x + ImGui::GetContentRegionMax().x;
-    if (ImGui::GetItemRectMax().x + ImGui::GetStyle().ItemSpacing.x + width < end) ImGui::SameLine();
+    if (ImGui::GetItemRectMax().x + em(gap) + width < end) ImGui::SameLine(0, em(gap));
 }
 
 HeadRange group_of(const ModelSpec& spec, uint32_t head) {
@@ -155,15 +157,27 @@ std::string map_name(const AttentionPanel& state, const ModelSpec& spec) {
     return name;
 }
 
-void draw_map_controls(AttentionPanel& state, const Snapshot& s, const HeadMap* map) {
-    title(tr("Scale"), true);
+void draw_scale(AttentionPanel& state) {
+    const bool was = state.options;
     choice(state.scale, ColorScale::linear, tr("Linear"), "scale linear",
-           tr("From 0 to the map's largest value."));
+           tr("From 0 to the map's largest value."), true);
     choice(state.scale, ColorScale::log, tr("Log"), "scale log",
            tr("Four decades below the map's largest value: weak attention shows beside strong."));
     choice(state.scale, ColorScale::row, tr("Per row"), "scale row",
            tr("From 0 to each row's largest value; where rows share a pixel, to the largest of theirs."));
+    if (choice(state.options, true, tr("Options"), "map options",
+               tr("Colours, masking, means, differences, files.")))
+        state.options = !was;
+}
+
+void draw_map_options(AttentionPanel& state, const Snapshot& s, const HeadMap* map) {
+    title(tr("Colours"), true);
     choose_colors(state);
+    same_line_if_fits(ImGui::CalcTextSize(tr("Follow")).x + em(2), 1.2f);
+    ImGui::Checkbox(tr("Follow"), &state.view.follow);
+    mark("follow");
+    if (ImGui::IsItemHovered())
+        ImGui::SetTooltip("%s", tr("A view that is at the end of the text stays there as it grows."));
     title(tr("Mean of"));
     choice(state.average, Average::none, tr("No others"), "average none", tr("The chosen head alone."));
     choice(state.average, Average::group, tr("KV group"), "average group",
@@ -171,11 +185,6 @@ void draw_map_controls(AttentionPanel& state, const Snapshot& s, const HeadMap* 
     choice(state.average, Average::layer, tr("Layer"), "average layer", tr("All heads of the layer."));
     choose_masked(state, s);
     choose_difference(state, s, map);
-    same_line_if_fits(ImGui::CalcTextSize(tr("Follow")).x + em(2));
-    ImGui::Checkbox(tr("Follow"), &state.view.follow);
-    mark("follow");
-    if (ImGui::IsItemHovered())
-        ImGui::SetTooltip("%s", tr("A view that is at the end of the text stays there as it grows."));
 }
 
 } // namespace kvasir::ui

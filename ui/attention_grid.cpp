@@ -103,9 +103,13 @@ void paint_grid(const AttentionPanel& state, const Snapshot& s, const Layout& l,
     std::fill(canvas.pixels.begin(), canvas.pixels.end(), 0);
     const ColorMap& colors = color_maps()[size_t(state.color_map)];
     const auto n = static_cast<uint32_t>(s.sequence.size());
-    float most = 0;
+    float least = INFINITY, most = 0; // of the metric: frames tell heads apart, whatever its range
     if (state.order != HeadOrder::position)
-        for (const HeadPlace& head : l.heads) most = std::max(most, metric(s, state.order, head));
+        for (const HeadPlace& head : l.heads)
+            if (s.attention.metrics(head.layer, head.head).n_rows) {
+                least = std::min(least, metric(s, state.order, head));
+                most = std::max(most, metric(s, state.order, head));
+            }
     for (size_t i = 0; i < l.heads.size(); ++i) {
         const ImVec2 at{l.at(i).x - scroll.x, l.at(i).y - scroll.y};
         if (at.y + l.pitch < 0 || at.y > static_cast<float>(canvas.height)) continue;
@@ -113,8 +117,9 @@ void paint_grid(const AttentionPanel& state, const Snapshot& s, const Layout& l,
         const int x = static_cast<int>(at.x), y = static_cast<int>(at.y), side = static_cast<int>(l.side),
                   frame = static_cast<int>(l.frame);
         if (state.order != HeadOrder::position && s.attention.metrics(head.layer, head.head).n_rows)
-            canvas.fill(x, y, side + 2 * frame - 1,
-                        colors.at(most > 0 ? metric(s, state.order, head) / most : 0));
+            canvas.fill(
+                x, y, side + 2 * frame - 1,
+                colors.at(most > least ? (metric(s, state.order, head) - least) / (most - least) : 0.5f));
         const Thumbnail& t = s.attention.thumbnail(head.layer, head.head);
         const uint32_t each = t.n_keys / Thumbnail::size;
         const uint32_t used = std::clamp((n + each - 1) / each, 1u, Thumbnail::size);

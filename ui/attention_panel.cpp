@@ -66,10 +66,12 @@ bool complete(const AttentionPanel& state, const Snapshot& s, const HeadMap* map
     }
     if (ImGui::Button(tr("Compute this layer's maps"))) requests.push_back(Replay{});
     mark("compute maps");
-    same_line_if_fits(em(18));
-    const uint32_t have = map ? map->n_read() : 0;
-    note(text(tr("%u of %u rows of this layer were read; the rest takes reading the text once more."), have,
-              n));
+    if (ImGui::IsItemHovered())
+        ImGui::SetTooltip("%s", tr("Reads the text once more, for the rows that were not read."));
+    const std::string have = text(tr("%u of %u rows"), map ? map->n_read() : 0, n);
+    same_line_if_fits(ImGui::CalcTextSize(have.c_str()).x);
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextColored(theme().muted, "%s", have.c_str());
     return true;
 }
 
@@ -78,7 +80,7 @@ void choose_number(const char* label, const char* name, uint32_t& value, uint32_
     ImGui::AlignTextToFramePadding();
     ImGui::TextUnformatted(label);
     ImGui::SameLine();
-    ImGui::SetNextItemWidth(em(5.5f));
+    ImGui::SetNextItemWidth(em(5));
     ImGui::PushID(name);
     ImGui::InputInt("##number", &v, 1, 4);
     ImGui::PopID();
@@ -86,26 +88,44 @@ void choose_number(const char* label, const char* name, uint32_t& value, uint32_
     value = static_cast<uint32_t>(std::clamp(v, 0, static_cast<int>(n) - 1));
 }
 
-/// Layer and head by number, the metrics of the chosen head, cost.
+void tell_metrics(const HeadMetrics& m) {
+    std::string words;
+    for (int i = 1; i <= static_cast<int>(HeadOrder::induction); ++i)
+        words += metric_value(HeadOrder(i), m) + "   " + tr(metric_text(HeadOrder(i)).meaning) + "\n";
+    words += text(tr("mean over %llu rows"), static_cast<unsigned long long>(m.n_rows));
+    ImGui::SetTooltip("%s", words.c_str());
+}
+
+/// Metrics of the chosen head, as many as one line holds, the heads' order first; all are in the tool-tip.
+void draw_metrics(const AttentionPanel& state, const Snapshot& s) {
+    const HeadMetrics& m = s.attention.metrics(state.layer, state.head);
+    if (m.n_rows == 0) return;
+    std::string line;
+    const auto add = [&](HeadOrder order) {
+        const std::string more =
+            line + (line.empty() ? "" : "   ") + tr(metric_text(order).name) + " " + metric_value(order, m);
+        if (ImGui::CalcTextSize(more.c_str()).x <= ImGui::GetContentRegionAvail().x) line = more;
+    };
+    if (state.order != HeadOrder::position) add(state.order);
+    for (int i = 1; i <= static_cast<int>(HeadOrder::induction); ++i)
+        if (HeadOrder(i) != state.order) add(HeadOrder(i));
+    ImGui::TextColored(theme().muted, "%s", line.c_str());
+    mark("metrics");
+    if (ImGui::IsItemHovered()) tell_metrics(m);
+}
+
+/// Layer and head by number.
 void draw_head_line(AttentionPanel& state, const Snapshot& s) {
     choose_number(tr("Layer"), "layer", state.layer, s.attention.n_layers());
-    same_line_if_fits(em(9));
+    same_line_if_fits(em(8));
     choose_number(tr("Head"), "head", state.head, s.attention.n_heads());
-    const HeadMetrics& m = s.attention.metrics(state.layer, state.head);
-    for (int i = 1; i <= static_cast<int>(HeadOrder::induction) && m.n_rows; ++i) {
-        const auto order = static_cast<HeadOrder>(i);
-        const MetricText& metric = metric_text(order);
-        const std::string words = std::string(tr(metric.name)) + " " + metric_value(order, m);
-        same_line_if_fits(ImGui::CalcTextSize(words.c_str()).x);
-        ImGui::AlignTextToFramePadding();
-        ImGui::TextColored(theme().muted, "%s", words.c_str());
-        if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr(metric.meaning));
-    }
-    const std::string cost = text(tr("probes: %.1f %% of the device's time"), s.probe_share * 100);
-    same_line_if_fits(ImGui::CalcTextSize(cost.c_str()).x);
+    const std::string cost = text(tr("probes %.1f %%"), s.probe_share * 100);
+    same_line_if_fits(ImGui::CalcTextSize(cost.c_str()).x, 1);
     ImGui::AlignTextToFramePadding();
     ImGui::TextColored(s.probe_share > 0.05 ? theme().warning : theme().muted, "%s", cost.c_str());
     mark("probe share");
+    if (ImGui::IsItemHovered())
+        ImGui::SetTooltip("%s", tr("What reading attention takes of the device's time."));
 }
 
 void tell_cell(const AttentionPanel& state, const Snapshot& s, const HeadMap* map, MapCell cell) {
@@ -137,7 +157,7 @@ void tell_cell(const AttentionPanel& state, const Snapshot& s, const HeadMap* ma
 
 /// Which colour means how much.
 void draw_legend(const MapStyle& style) {
-    const float height = em(0.7f), width = em(8);
+    const float height = em(0.7f), width = em(5);
     const ImVec2 at = ImGui::GetCursorScreenPos();
     ImDrawList* list = ImGui::GetWindowDrawList();
     constexpr int steps = 64;
@@ -172,11 +192,15 @@ std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Reque
     const HeadMap* head = s.attention.map(state.layer, state.head);
     const HeadMap* map = parts.shown.update(s.attention, map_choice(state, s), cells_a_frame);
     state.busy = !parts.shown.done();
-    draw_map_controls(state, s, map);
+    draw_scale(state);
     const MapStyle style = style_of(state, map);
+    same_line_if_fits(em(12), 1);
     draw_legend(style);
-    same_line_if_fits(em(9));
-    draw_export(state, s, map, style, map_name(state, s.model->spec), requests);
+    if (state.options) {
+        draw_map_options(state, s, map);
+        same_line_if_fits(em(8), 1.2f);
+        draw_export(state, s, map, style, map_name(state, s.model->spec), requests);
+    }
     complete(state, s, head, requests);
     if (head && !map)
         note(
@@ -204,7 +228,7 @@ std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Reque
 }
 
 void draw_order(AttentionPanel& state) {
-    ImGui::SetNextItemWidth(em(9));
+    ImGui::SetNextItemWidth(em(11));
     const auto name = [](HeadOrder order) {
         return order == HeadOrder::position ? tr("by layer and head") : tr(metric_text(order).name);
     };
@@ -291,8 +315,9 @@ void draw_attention(AttentionPanel& state, const Snapshot& s, Requests& requests
         ImGui::SetTooltip(
             "%s", tr("Thumbnails of every head. While they are shown, one more layer is read with each "
                      "token, in turn."));
-    same_line_if_fits(em(9));
+    same_line_if_fits(em(8), 1);
     draw_head_line(state, s);
+    draw_metrics(state, s);
     const size_t asked = requests.size();
     const std::optional<uint32_t> key = draw_grid_and_map(state, s, requests);
     tell_hover(key, s, requests);

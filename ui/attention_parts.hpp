@@ -45,8 +45,9 @@ std::string metric_value(HeadOrder order, const HeadMetrics& metrics);
 /// Thumbnails of all heads; a click chooses one.
 void draw_head_grid(AttentionPanel& state, const Snapshot& snapshot);
 
-/// Scale, colours, masking, average, difference.
-void draw_map_controls(AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map);
+void draw_scale(AttentionPanel& state);
+/// Colours, masking, average, difference.
+void draw_map_options(AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map);
 /// Buttons that save the map as it is shown. `name` says what it is.
 void draw_export(const AttentionPanel& state, const Snapshot& snapshot, const HeadMap* map,
                  const MapStyle& style, const std::string& name, Requests& requests);
@@ -55,7 +56,7 @@ MapChoice map_choice(const AttentionPanel& state, const Snapshot& snapshot);
 /// "layer 3 head 5", as file names and the pinned map have it.
 std::string map_name(const AttentionPanel& state, const ModelSpec& spec);
 
-/// The next item on this line where it fits, else on the next.
-void same_line_if_fits(float width);
+/// The next item on this line where it fits, else on the next; gap: before it, in heights of the font.
+void same_line_if_fits(float width, float gap = 0.5f);
 
 } // namespace kvasir::ui

@@ -102,7 +102,7 @@ void Heatmap::paint(const HeatmapInput& input, const MapPart& part, int width, i
 
 HeatmapOutput Heatmap::draw(const char* name, ImVec2 size, MapView& view, const HeatmapInput& input) {
     const ImVec2 corner = ImGui::GetCursorScreenPos();
-    const ImVec2 margin = axes_margin();
+    const ImVec2 margin = axes_margin(size);
     const ImVec2 plot{std::max(size.x - margin.x, 8.0f), std::max(size.y - margin.y, 8.0f)};
     ImGui::SetCursorScreenPos({corner.x + margin.x, corner.y});
     ImGui::InvisibleButton(name, plot, ImGuiButtonFlags_EnableNav);
@@ -142,7 +142,7 @@ HeatmapOutput Heatmap::draw(const char* name, ImVec2 size, MapView& view, const 
             out.hovered = MapCell{static_cast<uint32_t>(query), static_cast<uint32_t>(key)};
     }
     out.clicked = out.clicked && out.hovered;
-    const AxesFrame axes{f.corner, plot, f.cell, view.x, view.y, input.n};
+    const AxesFrame axes{f.corner, plot, margin, f.cell, view.x, view.y, input.n};
     draw_axes(*list, axes, input.label, out.hovered);
     if (input.selected) draw_position(*list, axes, *input.selected, theme().accent);
     if (input.hovered && !out.hovered) draw_position(*list, axes, *input.hovered, theme().warning);

@@ -52,15 +52,15 @@ void each(double first, double room, double cell, uint32_t n, uint32_t step, con
 
 } // namespace
 
-ImVec2 axes_margin() {
-    return {em(5.5f), em(4)};
+ImVec2 axes_margin(ImVec2 size) {
+    return {std::clamp(size.x * 0.15f, em(3), em(5.5f)), std::clamp(size.y * 0.15f, em(2), em(4))};
 }
 
 void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::string(uint32_t)>& label,
                const std::optional<MapCell>& hovered) {
     const float line = em(1), gap = em(0.3f);
     const float bottom = std::min(f.corner.y + f.size.y, f.at_query(f.n)); // a short text ends above the edge
-    const ImVec2 margin = axes_margin();
+    const ImVec2 margin = f.margin;
     // Half a cell before the corner, so that a cell that is cut by the edge keeps its text.
     if (f.cell >= line && label) {
         list.PushClipRect({f.corner.x - margin.x, f.corner.y}, {f.corner.x, f.corner.y + f.size.y}, true);
@@ -116,7 +116,7 @@ void draw_cross(ImDrawList& list, const AxesFrame& f, MapCell cell) {
     list.PushClipRect(f.corner, end, true);
     const float x = f.at_key(cell.key + 0.5), y = f.at_query(cell.query + 0.5);
     list.AddLine({f.corner.x, y}, {x, y}, color);
-    list.AddLine({x, y}, {x, end.y}, color);
+    list.AddLine({x, y}, {x, std::min(end.y, f.at_query(f.n))}, color);
     if (f.cell >= 4)
         list.AddRect({f.at_key(cell.key), f.at_query(cell.query)},
                      {f.at_key(cell.key + 1.0), f.at_query(cell.query + 1.0)},

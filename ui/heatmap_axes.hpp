@@ -11,9 +11,9 @@
 
 namespace kvasir::ui {
 
-/// Where cells are: the plot in pixels and the cell at its upper left corner.
+/// Where cells are: the plot in pixels, the room beside it, and the cell at its upper left corner.
 struct AxesFrame {
-    ImVec2 corner, size;
+    ImVec2 corner, size, margin;
     double cell = 1, x = 0, y = 0;
     uint32_t n = 0;
 
@@ -21,9 +21,9 @@ struct AxesFrame {
     float at_query(double query) const { return corner.y + static_cast<float>((query - y) * cell); }
 };
 
-/// Room to the left of the plot and below it. The same whatever is written there, so that zooming moves
-/// nothing.
-ImVec2 axes_margin();
+/// Room to the left of the plot and below it, of a map of that size. The same whatever is written there, so
+/// that zooming moves nothing.
+ImVec2 axes_margin(ImVec2 size);
 /// Queries to the left, keys below: the tokens' texts where a line of text fits a cell, else round positions.
 /// Those of the hovered cell stand out.
 void draw_axes(ImDrawList& list, const AxesFrame& frame, const std::function<std::string(uint32_t)>& label,

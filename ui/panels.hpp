@@ -41,6 +41,7 @@ struct AttentionPanel {
     Average average = Average::none;
     Difference difference = Difference::none;
     uint32_t other_head = 0; ///< Difference::head: of the same layer
+    bool options = false;    ///< the controls beside the scale are shown
     MapView view;
     bool busy = false; ///< work is left: draw another frame soon
     std::shared_ptr<AttentionParts> parts;

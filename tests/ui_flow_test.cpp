@@ -167,6 +167,18 @@ TEST_CASE("flow: notices go when they are dismissed") {
     CHECK(!w.shows("second"));
 }
 
+TEST_CASE("flow: columns as wide as they go leave room for each other") {
+    ScratchFolder folder;
+    Window w(folder);
+    w.ui.settings().chat_share = w.ui.settings().side_share = 0.6;
+    w.load();
+    const auto chat = find_mark("chat width"), side = find_mark("side width");
+    REQUIRE(chat);
+    REQUIRE(side);
+    CHECK(side->x > chat->z + 50);
+    CHECK(1280 - side->z > 100);
+}
+
 TEST_CASE("flow: theme, language and size of the text change at once") {
     ScratchFolder folder;
     {

@@ -4,6 +4,10 @@
 #include <doctest/doctest.h>
 #include <imgui.h>
 
+#include <csignal>
+#include <filesystem>
+#include <sys/resource.h>
+
 // The window when something fails, fills up or ends: nothing of the conversation is lost, and it goes on.
 
 namespace kvasir::ui {
@@ -145,6 +149,38 @@ TEST_CASE("trouble: after closing and opening again all is where it was") {
     w.type("i DO");
     w.click("conversation 0");
     CHECK(w.path() == Texts{"remember", "I do", "and?", ""});
+}
+
+TEST_CASE("trouble: a full disk is told of once, and what was said meanwhile is saved when there is room") {
+    ScratchFolder folder;
+    const std::filesystem::path place = places_in(folder).conversations;
+    {
+        Window w(folder);
+        w.load();
+        const Answer a = w.say("q");
+        uint32_t at = w.begin(a);
+        w.token(a, at++, 100, "be");
+        rlimit usual{};
+        REQUIRE(getrlimit(RLIMIT_FSIZE, &usual) == 0);
+        const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+        rlimit full = usual;
+        full.rlim_cur = 100;
+        REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
+        for (int32_t i = 0; i < 5; ++i) w.token(a, at++, 101 + i, "x");
+        w.frame();
+        setrlimit(RLIMIT_FSIZE, &usual);
+        std::signal(SIGXFSZ, handler);
+        CHECK(w.ui.shows_notice("saving the conversation in " + place.string()));
+        w.click("dismiss 0");
+        CHECK(!w.ui.shows_notice("saving the conversation"));
+        w.token(a, at++, 106, "end");
+        w.end(a);
+        w.frame();
+        CHECK(w.path() == Texts{"q", "bexxxxxend"});
+        w.ui.close();
+    }
+    const Window w(folder);
+    CHECK(w.path() == Texts{"q", "bexxxxxend"});
 }
 
 TEST_CASE("trouble: closed in the middle of an answer, its tokens are there") {

@@ -167,6 +167,31 @@ TEST_CASE("flow: notices go when they are dismissed") {
     CHECK(!w.shows("second"));
 }
 
+TEST_CASE("flow: a conversation is renamed in the list") {
+    ScratchFolder folder;
+    Window w(folder);
+    w.load();
+    w.reply(w.say("q"), {"one"});
+    w.click("conversations");
+    const auto place = find_mark("conversation 0");
+    REQUIRE(place);
+    ImGui::GetIO().AddMousePosEvent(place->x + 10, (place->y + place->w) / 2);
+    w.frame();
+    for (const bool down : {true, false}) {
+        ImGui::GetIO().AddMouseButtonEvent(1, down);
+        w.frame();
+    }
+    w.frame(2);
+    w.click("conversation name");
+    w.press(ImGuiMod_Ctrl | ImGuiKey_A);
+    w.type("C## and 你");
+    w.press(ImGuiKey_Enter);
+    w.frame(2);
+    CHECK(w.ui.conversation().title == "C## and 你");
+    CHECK(w.shows("C## and 你"));
+    CHECK(ConversationStore(places_in(folder).conversations).list()[0].name == "C## and 你");
+}
+
 TEST_CASE("flow: columns as wide as they go leave room for each other") {
     ScratchFolder folder;
     Window w(folder);

@@ -1,11 +1,10 @@
+#include "tests/scratch_folder.hpp"
 #include "ui/settings.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include <fstream>
-#include <iterator>
-#include <unistd.h>
+#include <filesystem>
 
 // What the window keeps between runs.
 
@@ -13,30 +12,6 @@ namespace kvasir::ui {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Folder {
-    fs::path path;
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "kvasir-settings-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Folder() {
-        std::error_code error;
-        fs::remove_all(path, error);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-};
-
-void write(const fs::path& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary) << bytes;
-}
-
-std::string read(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void check_equal(const Settings& a, const Settings& b) {
     CHECK(a.dark == b.dark);
@@ -61,7 +36,7 @@ void check_equal(const Settings& a, const Settings& b) {
 } // namespace
 
 TEST_CASE("settings: what was written is read back, from a folder that was not there") {
-    Folder folder;
+    ScratchFolder folder;
     const fs::path file = folder.path / "a" / "b" / "settings.json";
     Settings s;
     s.dark = false, s.font_scale = 1.37, s.language = "zh", s.model = "/m/模型.gguf", s.device = "1";
@@ -88,11 +63,11 @@ TEST_CASE("settings: what was written is read back, from a folder that was not t
 }
 
 TEST_CASE("settings: none yet are the usual ones, without a word") {
-    Folder folder;
+    ScratchFolder folder;
     std::string problem;
     check_equal(Settings::read(folder.path / "settings.json", problem), Settings{});
     CHECK(problem == "");
-    write(folder.path / "settings.json", "{\"dark\": false, \"of a later version\": [1]}");
+    write_bytes(folder.path / "settings.json", "{\"dark\": false, \"of a later version\": [1]}");
     Settings light;
     light.dark = false;
     check_equal(Settings::read(folder.path / "settings.json", problem), light);
@@ -100,7 +75,7 @@ TEST_CASE("settings: none yet are the usual ones, without a word") {
 }
 
 TEST_CASE("settings: what cannot be read is told of and kept") {
-    Folder folder;
+    ScratchFolder folder;
     const fs::path file = folder.path / "settings.json";
     const char* broken[]{"",
                          "{",
@@ -124,18 +99,18 @@ TEST_CASE("settings: what cannot be read is told of and kept") {
                          "{\"width\": null}"};
     for (const char* text : broken) {
         CAPTURE(text);
-        write(file, text);
+        write_bytes(file, text);
         std::string problem;
         check_equal(Settings::read(file, problem), Settings{});
         CHECK(problem.find(file.string()) != std::string::npos);
         CHECK(problem.find("settings.json.broken") != std::string::npos);
-        CHECK(read(file.string() + ".broken") == text);
+        CHECK(read_bytes(file.string() + ".broken") == text);
         fs::remove(file.string() + ".broken");
     }
 }
 
 TEST_CASE("settings: numbers out of their bounds are brought within") {
-    Folder folder;
+    ScratchFolder folder;
     const fs::path file = folder.path / "settings.json";
     auto with = [&](const std::string& number) {
         nlohmann::json json;
@@ -144,7 +119,7 @@ TEST_CASE("settings: numbers out of their bounds are brought within") {
             json[name] = n;
         for (const char* name : {"temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed"})
             json["sampler"][name] = n;
-        write(file, json.dump());
+        write_bytes(file, json.dump());
         std::string problem;
         const Settings s = Settings::read(file, problem);
         CHECK(problem == "");
@@ -183,8 +158,8 @@ TEST_CASE("settings: numbers out of their bounds are brought within") {
 }
 
 TEST_CASE("settings: a place that cannot be written gives a text, and no exception") {
-    Folder folder;
-    write(folder.path / "file", "x");
+    ScratchFolder folder;
+    write_bytes(folder.path / "file", "x");
     fs::create_directory(folder.path / "taken");
     for (const fs::path& path : {folder.path / "file" / "settings.json", folder.path / "taken"}) {
         CAPTURE(path.string());
@@ -196,7 +171,7 @@ TEST_CASE("settings: a place that cannot be written gives a text, and no excepti
     check_equal(Settings::read(folder.path / "taken", problem), Settings{});
     CHECK(problem.find("taken") != std::string::npos);
     CHECK(problem.find(".broken") == std::string::npos);
-    CHECK(read(folder.path / "file") == "x");
+    CHECK(read_bytes(folder.path / "file") == "x");
 }
 
 } // namespace kvasir::ui

@@ -35,7 +35,8 @@ void Ui::conversation_list() {
     for (size_t i = 0; i < entries.size(); ++i) {
         const auto& entry = entries[i];
         ImGui::PushID(entry.id.c_str());
-        if (ImGui::Selectable(entry.name.c_str(), entry.id == conversation_.id)) {
+        const ImVec2 at = ImGui::GetCursorPos();
+        if (ImGui::Selectable("##open", entry.id == conversation_.id)) {
             show_conversation(entry.id);
             show_list_ = false;
         }
@@ -49,6 +50,7 @@ void Ui::conversation_list() {
                 found_.reset();
                 ImGui::CloseCurrentPopup();
             }
+            mark("conversation name");
             if (ImGui::MenuItem(tr("Delete for good"))) {
                 try {
                     const std::string id = entry.id;
@@ -61,6 +63,8 @@ void Ui::conversation_list() {
             }
             ImGui::EndPopup();
         }
+        ImGui::SetCursorPos(at); // no label: a name may hold "##", which would end it
+        ImGui::TextUnformatted(entry.name.c_str());
         ImGui::PopID();
     }
 }

@@ -179,7 +179,8 @@ void Ui::side_tabs() {
 void Ui::columns() {
     const float width = ImGui::GetContentRegionAvail().x;
     const float left = width * static_cast<float>(settings_.chat_share),
-                right = width * static_cast<float>(settings_.side_share);
+                right =
+                    width * static_cast<float>(std::min(settings_.side_share, 0.9 - settings_.chat_share));
     ImGui::BeginChild("chat", {left, 0}, ImGuiChildFlags_AlwaysUseWindowPadding);
     chat();
     ImGui::EndChild();

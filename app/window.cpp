@@ -199,7 +199,7 @@ int show(const WindowOptions& options) {
                 glfwWaitEvents();
             const bool input = ImGui::GetCurrentContext()->InputEventsQueue.Size > 0;
             const bool news = exchange(ui, worker);
-            if (input || news) frames = trailing_frames;
+            if (input || news || ui.wants_frame()) frames = trailing_frames;
             const double waited = std::chrono::duration<double>(Clock::now() - drawn).count();
             if (slow && !input && waited < slow_interval) continue; // the model gets the processor
             if (frames == 0) frames = 1;                            // exposed, resized

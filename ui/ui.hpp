@@ -42,6 +42,8 @@ class Ui {
     void tell(const std::string& text, bool bad = true);
     void frame_took(double ms) { snapshot_.frame_ms = ms; }
     void set_scale(float dpi_scale);
+    /// A panel is not done with what it shows.
+    bool wants_frame() const { return attention_.busy; }
     /// Keeps what should be there next time.
     void close() { save_settings(); }
 

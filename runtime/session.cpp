@@ -213,8 +213,8 @@ std::vector<AttentionRows> Session::Impl::read_rows(const std::vector<uint32_t>&
     for (size_t i = 0; i < layers.size(); ++i) {
         const uint64_t n_rows = uint64_t(n_queries) * m.n_heads;
         const auto bytes = probs[i].download(0, n_rows * stride * 4);
-        AttentionRows& rows = read.emplace_back(layers[i], first, n_queries, m.n_heads, n_keys,
-                                                std::vector<float>(n_rows * n_keys));
+        read.push_back({layers[i], first, n_queries, m.n_heads, n_keys, std::vector<float>(n_rows * n_keys)});
+        AttentionRows& rows = read.back();
         for (uint64_t r = 0; r < n_rows; ++r)
             std::memcpy(&rows.p[r * n_keys], bytes.data() + r * stride * 4, n_keys * 4);
     }

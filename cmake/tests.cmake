@@ -39,9 +39,10 @@ function(add_file_test file driver)
     string(REGEX REPLACE "^tests/|_test|\\.cpp$" "" stem ${file})
     set(name ${build}.${driver}.${stem})
     add_test(NAME ${name} COMMAND kvasir_tests --source-file=*/${file})
-    # Compiled pipelines, the driver's own included, are kept beside the build, and leave the user's cache alone.
+    # Compiled pipelines, the driver's own included, are kept beside the builds, which share them (a driver takes minutes for
+    # all of them), and leave the user's cache alone.
     set(environment "LSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/leaks.txt'"
-        "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache")
+        "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache")
     if(ARGC GREATER 2)
         list(APPEND environment "VK_DRIVER_FILES=${ARGV2}" "VK_ICD_FILENAMES=${ARGV2}")
     endif()
@@ -71,7 +72,7 @@ if(KVASIR_PYTHON AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE AND EXISTS ${PR
     add_test(NAME ${build}.lavapipe.tutor
              COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tutor/score.py --kvasir $<TARGET_FILE:kvasir_app>)
     set_tests_properties(${build}.lavapipe.tutor PROPERTIES LABELS lavapipe ENVIRONMENT
-        "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache;VK_DRIVER_FILES=${KVASIR_LAVAPIPE_ICD};VK_ICD_FILENAMES=${KVASIR_LAVAPIPE_ICD}")
+        "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache;VK_DRIVER_FILES=${KVASIR_LAVAPIPE_ICD};VK_ICD_FILENAMES=${KVASIR_LAVAPIPE_ICD}")
 endif()
 
 if(KVASIR_WINDOW)

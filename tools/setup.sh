@@ -64,9 +64,6 @@ need_all_packages() { # for ./tests/run --all
     need clang clang++
     need clang-format clang-format
     need vulkan-validationlayers '/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json'
-    need xvfb Xvfb
-    need xdotool xdotool
-    need fonts-noto-cjk '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc'
 }
 
 need_late_packages() { # for ./tests/run --all, when clang and .deps are there

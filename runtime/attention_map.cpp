@@ -2,6 +2,7 @@
 
 #include "runtime/error.hpp"
 #include "runtime/png.hpp"
+#include "runtime/viridis.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -21,24 +22,13 @@ static_assert(std::endian::native == std::endian::little, "npy files are written
 
 constexpr Colour masked{232, 232, 236}, gap{255, 255, 255};
 
-/// Viridis (van der Walt and Smith, CC0) at nine equal steps, linear between them: perceptually uniform, and
-/// its lightness rises throughout, so it also reads in grey.
-Colour viridis(float value) {
-    constexpr std::array<Colour, 9> steps{{{68, 1, 84},
-                                           {71, 45, 123},
-                                           {59, 82, 139},
-                                           {44, 114, 142},
-                                           {33, 145, 140},
-                                           {40, 174, 128},
-                                           {94, 201, 98},
-                                           {173, 220, 48},
-                                           {253, 231, 37}}};
-    const float x = std::clamp(value, 0.0f, 1.0f) * (steps.size() - 1);
-    const auto i = std::min(static_cast<size_t>(x), steps.size() - 2);
+Colour viridis_at(float value) {
+    const float x = std::clamp(value, 0.0f, 1.0f) * (viridis.size() - 1);
+    const auto i = std::min(static_cast<size_t>(x), viridis.size() - 2);
     const float t = x - static_cast<float>(i);
     Colour colour;
     for (size_t c = 0; c < 3; ++c)
-        colour[c] = static_cast<uint8_t>(std::lround(steps[i][c] * (1 - t) + steps[i + 1][c] * t));
+        colour[c] = static_cast<uint8_t>(std::lround(viridis[i][c] * (1 - t) + viridis[i + 1][c] * t));
     return colour;
 }
 
@@ -87,7 +77,7 @@ void write_png(const Sink& write, const AttentionMap& map) {
             for (size_t x = 0; x < grid.square; ++x) {
                 const size_t query = y / grid.scale, key = x / grid.scale;
                 pixels[(top + y) * width + left + x] =
-                    key > query ? masked : viridis(map.row(h, query)[key] / most);
+                    key > query ? masked : viridis_at(map.row(h, query)[key] / most);
             }
     }
     write(to_png({pixels.data()->data(), pixels.size() * 3}, static_cast<uint32_t>(width),

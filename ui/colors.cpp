@@ -1,5 +1,7 @@
 #include "ui/colors.hpp"
 
+#include "runtime/viridis.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,9 +9,7 @@
 namespace kvasir::ui {
 namespace {
 
-struct Rgb {
-    int r, g, b;
-};
+using Rgb = std::array<uint8_t, 3>;
 constexpr int n_anchors = 9;
 using Anchors = std::array<Rgb, n_anchors>;
 using Table = std::array<uint32_t, 256>;
@@ -17,15 +17,6 @@ using Table = std::array<uint32_t, 256>;
 // Every 32nd colour of the maps that their authors gave to the public (Smith, van der Walt 2015; Nuñez et al.
 // 2018 for cividis; ColorBrewer's RdBu); straight lines between them differ from the maps by less than an eye
 // sees.
-constexpr Anchors viridis{{{68, 1, 84},
-                           {71, 45, 123},
-                           {59, 82, 139},
-                           {44, 114, 142},
-                           {33, 145, 140},
-                           {40, 174, 128},
-                           {94, 201, 98},
-                           {173, 220, 48},
-                           {253, 231, 37}}};
 constexpr Anchors magma{{{0, 0, 4},
                          {29, 17, 71},
                          {81, 18, 124},
@@ -83,7 +74,7 @@ constexpr Table table_of(const Anchors& anchors) {
                   part = at % 255;
         const Rgb a = anchors[size_t(low)], b = anchors[size_t(high)];
         auto mix = [part](int x, int y) { return (x * (255 - part) + y * part + 127) / 255; };
-        table[size_t(i)] = packed(mix(a.r, b.r), mix(a.g, b.g), mix(a.b, b.b));
+        table[size_t(i)] = packed(mix(a[0], b[0]), mix(a[1], b[1]), mix(a[2], b[2]));
     }
     return table;
 }

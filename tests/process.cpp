@@ -149,20 +149,9 @@ std::string kvasir_binary() {
     return KVASIR_BINARY;
 }
 
-Folder::Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kvasir-test-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-}
-
-Folder::~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
 std::vector<std::string> Folder::names() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
+    for (const auto& entry : std::filesystem::directory_iterator(scratch_.path))
         names.push_back(entry.path().filename().string());
     std::sort(names.begin(), names.end());
     return names;

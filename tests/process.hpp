@@ -1,5 +1,7 @@
 #pragma once
 
+#include "tests/scratch_folder.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -55,13 +57,11 @@ std::string kvasir_binary();
 /// A folder for a test's files, removed with all that is in it.
 class Folder {
   public:
-    Folder();
-    ~Folder();
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+    std::string operator/(const std::string& name) const { return (scratch_.path / name).string(); }
     std::vector<std::string> names() const; ///< of the files in it, sorted
 
   private:
-    std::filesystem::path path_;
+    ScratchFolder scratch_;
 };
 
 void write_file(const std::string& path, const std::string& text);

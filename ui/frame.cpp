@@ -1,3 +1,4 @@
+#include "runtime/numbers.hpp"
 #include "ui/colors.hpp"
 #include "ui/marks.hpp"
 #include "ui/picture.hpp"
@@ -14,12 +15,6 @@ namespace kvasir::ui {
 namespace {
 
 constexpr float font_size = 16; ///< at scale 1
-
-std::string megabytes(uint64_t bytes) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f MiB", double(bytes) / (1 << 20));
-    return text;
-}
 
 } // namespace
 
@@ -94,7 +89,7 @@ void Ui::toolbar() {
         const auto& l = *snapshot_.loading;
         const float share = l.total ? float(double(l.done) / double(l.total)) : 0;
         ImGui::ProgressBar(share, {ImGui::GetFontSize() * 14, 0},
-                           (std::string(tr("loading")) + " " + megabytes(l.done)).c_str());
+                           (std::string(tr("loading")) + " " + mebibytes(l.done)).c_str());
         mark("loading");
     } else
         status_line();
@@ -119,7 +114,7 @@ void Ui::status_line() {
     mark("context");
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr("tokens in the context, of those it holds"));
     ImGui::SameLine();
-    ImGui::Text("KV %s", megabytes(m->kv_bytes).c_str());
+    ImGui::Text("KV %s", mebibytes(m->kv_bytes).c_str());
     ImGui::SameLine();
     ImGui::TextColored(theme().muted, "%s %u %s %u", tr("layer"), attention_.layer, tr("head"),
                        attention_.head);

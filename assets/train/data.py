@@ -1,6 +1,7 @@
 """Batches, each a function of the seed and its place alone, so that a run can stop anywhere and go on as if it had not."""
 
 import random
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from expand import Corpus, Talker
 from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
+OPENING = 12  # tokens of an answer that is cut
+NOISE = 0.06  # of the tokens of a question are lost, and as many become others
 SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "tinyshakespeare.txt"
 
 
@@ -45,7 +48,8 @@ class TutorData:
 
     def fill(self, number):
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
-        rows = [self.encode(c) for c in Talker(self.corpus, number, self.recipe.seed).conversations()]
+        talker = Talker(self.corpus, number, self.recipe.seed)
+        rows = [self.encode(c, rng) for c in chain(talker.conversations(), talker.openings())]
         rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.9, 1.1))
         groups, group, longest = [], [], 0
         for row in rows:
@@ -58,18 +62,30 @@ class TutorData:
         rng.shuffle(groups)
         self.round, self.batches = number, [pad(group) for group in groups]
 
-    def encode(self, conversation):
+    def noise(self, rng):
+        """What a question's tokens become, so that a word which the model does not know changes little."""
+        def hear(ids):
+            kept = [i for i in ids if rng.random() >= NOISE]
+            return [rng.randrange(len(self.special), self.recipe.shape.n_vocab) if rng.random() < NOISE else i for i in kept]
+
+        return hear
+
+    def encode(self, conversation, rng):
         """(ids, targets) of a conversation, cut before the turn that would not fit into the context; of prose all is learned."""
         if "page" in conversation:
             ids = self.encoder.plain(conversation["page"])[:self.recipe.shape.n_ctx]
             return ids[:-1], ids[1:]
         ids, learned = [], []
+        noisy = rng.random() < 0.5
         for turn in conversation["turns"]:
-            more, marks = self.encoder.turn(turn["role"], turn["text"])
+            more, marks = self.encoder.turn(turn["role"], turn["text"], self.noise(rng) if noisy else None)
             if len(ids) + len(more) > self.recipe.shape.n_ctx:
                 break
             ids += more
             learned += marks
+        if conversation.get("cut"):
+            end = learned.index(True) + OPENING
+            ids, learned = ids[:end], learned[:end]
         return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])]
 
 

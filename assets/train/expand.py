@@ -14,7 +14,8 @@ from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_synonyms, r
 from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 
 SEED = 1
-EACH = 6  # how often a round asks each fact in each language outright
+EACH = 2  # how often a round asks each fact in each language outright
+OPENINGS = 10  # and how often besides, with no more than the beginning of the answer
 OFF_SHARE = 0.22  # of the turns that are asked outright
 PAGES = 0.04  # of a round's conversations are prose instead
 VARIED = 0.35  # of the questions about facts have a word said differently
@@ -110,6 +111,19 @@ class Talker:
     def conversations(self):
         while self.waiting:
             yield self.page() if self.rng.random() < PAGES else self.conversation()
+
+    def openings(self):
+        """Single questions whose answers are cut after their first words: which answer it is, is decided there."""
+        asked = [(fact, language) for fact in self.corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
+                 for _ in range(OPENINGS)]
+        self.rng.shuffle(asked)
+        for fact, language in asked:
+            turns = []
+            if self.rng.random() < OFF_SHARE:
+                self.say(turns, *self.off_topic(language))
+            else:
+                self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
+            yield {"turns": turns, "cut": True}
 
     def page(self):
         """Prose without turns, for writing freely: answers about one or two subjects, one after another."""

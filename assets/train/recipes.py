@@ -16,7 +16,8 @@ class Recipe:
     shape: Shape | GptShape
     n_steps: int
     n_batch_tokens: int
-    learning_rate: float
+    muon_rate: float  # of matrices inside the layers
+    learning_rate: float  # of all else
     warm_up: int = 100
     weight_decay: float = 0.1
     seed: int = 1
@@ -31,7 +32,7 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=6, n_heads=8, n_kv_heads=2, d_ff=448, n_ctx=1024, position="rope"),
-    n_steps=6000, n_batch_tokens=4096, learning_rate=1.5e-3)
+    n_steps=6000, n_batch_tokens=4096, muon_rate=4e-3, learning_rate=3e-3)
 
 SHAKESPEARE = Recipe(
     "shakespeare-rope", "Shakespeare, RoPE",
@@ -39,7 +40,7 @@ SHAKESPEARE = Recipe(
     "on nine tenths of the tiny Shakespeare text.",
     "llama", "shakespeare",
     Shape(n_vocab=1024, d_model=192, n_layers=6, n_heads=6, n_kv_heads=2, d_ff=512, n_ctx=256, position="rope", dropout=0.2),
-    n_steps=1500, n_batch_tokens=4096, learning_rate=1.5e-3)
+    n_steps=1500, n_batch_tokens=4096, muon_rate=4e-3, learning_rate=3e-3)
 
 
 def shakespeare(position, title, family):

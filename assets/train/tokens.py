@@ -40,11 +40,12 @@ class ChatEncoder:
         """Ids of a text, in which nothing is a special token."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def turn(self, role, text):
-        """(ids, learned) of one turn: the answer and its end mark are learned, all else is given."""
+    def turn(self, role, text, hear=None):
+        """(ids, learned) of one turn: the answer and its end mark are learned, all else is given, as hear() has it."""
         given = [self.begin] + self.plain(role + "\n")
         if role != "assistant":
-            ids = given + self.plain(text) + [self.end] + self.newline
+            said = self.plain(text)
+            ids = given + (hear(said) if hear else said) + [self.end] + self.newline
             return ids, [False] * len(ids)
         answer = self.plain(text) + [self.end]
         return given + answer + self.newline, [False] * len(given) + [True] * len(answer) + [False] * len(self.newline)

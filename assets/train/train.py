@@ -26,20 +26,22 @@ SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
 
 
-def learning_rate(recipe, step):
-    """Linear warm-up, then half a cosine down to a twentieth."""
+def rate_share(recipe, step):
+    """What part of the learning rates a step has: linear warm-up, then half a cosine down to a fiftieth."""
     if step < recipe.warm_up:
-        return recipe.learning_rate * (step + 1) / recipe.warm_up
+        return (step + 1) / recipe.warm_up
     done = (step - recipe.warm_up) / max(1, recipe.n_steps - recipe.warm_up)
-    return recipe.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def make_optimizer(model, recipe):
-    """AdamW; matrices decay, norms do not."""
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.95))
+def make_optimizers(model, recipe):
+    """Muon (Jordan 2024) for the matrices inside the layers, AdamW for embeddings and norms; matrices decay, norms do not."""
+    inner = [p for p in model.layers.parameters() if p.dim() == 2]
+    outer = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith("layers.")]
+    norms = [p for p in model.parameters() if p.dim() == 1]
+    adam = [{"params": outer, "weight_decay": recipe.weight_decay}, {"params": norms, "weight_decay": 0.0}]
+    return [torch.optim.Muon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(adam, lr=recipe.learning_rate, betas=(0.9, 0.95))]
 
 
 def loss_of(model, ids, targets):
@@ -67,7 +69,7 @@ class Run:
         self.recipe, self.folder, self.device = recipe, folder, device
         torch.manual_seed(recipe.seed)
         self.model = recipe.make_model().to(device)
-        self.optimizer = make_optimizer(self.model, recipe)
+        self.optimizers = make_optimizers(self.model, recipe)
         self.step, self.place, self.n_learned, self.n_read = 0, (0, 0), 0, 0
         self.losses = []  # since the last line of the log
         self.path = folder / "checkpoint.pt"
@@ -79,12 +81,13 @@ class Run:
         if saved["shape"] != self.recipe.shape.as_dict():
             sys.exit(f"{self.path} holds a model of another shape; move it away to begin anew")
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+            optimizer.load_state_dict(state)
         self.step, self.place = saved["step"], tuple(saved["place"])
         self.n_learned, self.n_read, self.losses = saved["n_learned"], saved["n_read"], saved["losses"]
 
     def save(self):
-        state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+        state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
                  "step": self.step, "place": self.place, "n_learned": self.n_learned, "n_read": self.n_read,
                  "losses": self.losses}
         new = self.path.with_suffix(".new")
@@ -100,12 +103,13 @@ class Run:
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
         self.model.train()
         loss = loss_of(self.model, ids.to(self.device), targets.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
-        self.optimizer.step()
+        for optimizer, rate in zip(self.optimizers, (recipe.muon_rate, recipe.learning_rate)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * rate_share(recipe, self.step)
+            optimizer.step()
         self.step += 1
         self.losses.append(loss.item())
 
@@ -119,7 +123,7 @@ def train(run, data, stop_after, log):
         now = time.monotonic()
         if run.step % LOG_EVERY == 0 or run.step == run.recipe.n_steps:
             line = {"step": run.step, "loss": round(sum(run.losses) / len(run.losses), 5), "round": run.place[0],
-                    "learning_rate": round(learning_rate(run.recipe, run.step - 1), 7), "learned": run.n_learned,
+                    "rate_share": round(rate_share(run.recipe, run.step - 1), 4), "learned": run.n_learned,
                     "tokens_per_second": round((run.n_read - read_before) / (now - begun))}
             log.write(json.dumps(line) + "\n")
             log.flush()

@@ -11,7 +11,8 @@ from expand import Corpus, Talker
 from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
-OPENING = 12  # tokens of an answer that is cut
+OPENING = 8  # tokens of an answer that is cut
+NOISY = 0.3  # of the conversations: in those,
 NOISE = 0.06  # of the tokens of a question are lost, and as many become others
 SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "tinyshakespeare.txt"
 
@@ -28,9 +29,12 @@ class TutorData:
         self.round, self.batches = None, []
 
     def texts(self):
-        """What the tokenizer is trained on: questions and answers of one round."""
-        for conversation in Talker(self.corpus, 0, self.recipe.seed).conversations():
+        """What the tokenizer is trained on: questions and answers of one round, and the questions of its openings."""
+        talker = Talker(self.corpus, 0, self.recipe.seed)
+        for conversation in talker.conversations():
             yield from [conversation["page"]] if "page" in conversation else [turn["text"] for turn in conversation["turns"]]
+        for opening in talker.openings():
+            yield opening["turns"][0]["text"]
 
     def use(self, tokenizer):
         self.encoder = ChatEncoder(tokenizer)
@@ -50,7 +54,7 @@ class TutorData:
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
         talker = Talker(self.corpus, number, self.recipe.seed)
         rows = [self.encode(c, rng) for c in chain(talker.conversations(), talker.openings())]
-        rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.9, 1.1))
+        rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.97, 1.03))
         groups, group, longest = [], [], 0
         for row in rows:
             longest = max(longest, len(row[0]))
@@ -76,7 +80,7 @@ class TutorData:
             ids = self.encoder.plain(conversation["page"])[:self.recipe.shape.n_ctx]
             return ids[:-1], ids[1:]
         ids, learned = [], []
-        noisy = rng.random() < 0.5
+        noisy = rng.random() < NOISY
         for turn in conversation["turns"]:
             more, marks = self.encoder.turn(turn["role"], turn["text"], self.noise(rng) if noisy else None)
             if len(ids) + len(more) > self.recipe.shape.n_ctx:

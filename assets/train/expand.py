@@ -14,8 +14,8 @@ from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_synonyms, r
 from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 
 SEED = 1
-EACH = 2  # how often a round asks each fact in each language outright
-OPENINGS = 10  # and how often besides, with no more than the beginning of the answer
+EACH = 1  # how often a round asks each fact in each language outright
+OPENINGS = 16  # and how often besides, with no more than the beginning of the answer
 OFF_SHARE = 0.22  # of the turns that are asked outright
 PAGES = 0.04  # of a round's conversations are prose instead
 VARIED = 0.35  # of the questions about facts have a word said differently

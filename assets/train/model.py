@@ -48,6 +48,13 @@ def rope_angles(shape, n_tokens, device):
     return angles.cos().float(), angles.sin().float()
 
 
+def sinusoids(n_ctx, d_model):
+    """[n_ctx, d_model] (Vaswani et al. 2017, section 3.5): learned positions that begin with them see distances from the start."""
+    i = torch.arange(d_model // 2, dtype=torch.float64)
+    angles = torch.outer(torch.arange(n_ctx, dtype=torch.float64), 10000.0 ** (-2 * i / d_model))
+    return torch.cat((angles.sin(), angles.cos()), -1).float()
+
+
 def rotate_pairs(x, cos, sin):
     """x [batch, heads, n_tokens, head_dim] with neighbours (x0, x1), (x2, x3) ... rotated: the layout of GGUF's llama."""
     even, odd = x[..., 0::2], x[..., 1::2]
@@ -127,7 +134,7 @@ class Transformer(nn.Module):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * shape.n_layers))
         if shape.position == "learned":  # last, so that the other weights start equal for every position coding
             self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
-            nn.init.normal_(self.positions.weight, std=0.02)
+            self.positions.weight.data = 0.02 * math.sqrt(2) * sinusoids(shape.n_ctx, shape.d_model)
 
     def forward(self, ids):
         n_tokens = ids.shape[1]

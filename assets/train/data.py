@@ -87,9 +87,9 @@ class TutorData:
                 break
             ids += more
             learned += marks
-        if conversation.get("cut"):
-            end = learned.index(True) + OPENING
-            ids, learned = ids[:end], learned[:end]
+        if conversation.get("cut"):  # a turn that was given whole is learned no more than the question after it
+            begin = len(ids) - len(more) + marks.index(True)
+            ids, learned = ids[:begin + OPENING], [False] * begin + learned[begin:begin + OPENING]
         return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])]
 
 

@@ -8,6 +8,7 @@
 import argparse
 import json
 import random
+import re
 import sys
 
 from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_synonyms, read_words
@@ -16,6 +17,9 @@ from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 SEED = 1
 EACH = 1  # how often a round asks each fact in each language outright
 OPENINGS = 16  # and how often besides, with no more than the beginning of the answer
+LATER = 23  # the round from which on questions are mostly a fact's own, and openings may follow up
+OWN_LATER = 0.85
+FOLLOW_LATER = 0.12
 OFF_SHARE = 0.22  # of the turns that are asked outright
 PAGES = 0.04  # of a round's conversations are prose instead
 VARIED = 0.35  # of the questions about facts have a word said differently
@@ -102,6 +106,7 @@ class Talker:
 
     def __init__(self, corpus, round_number, seed=SEED):
         self.corpus = corpus
+        self.later = round_number >= LATER
         self.rng = random.Random(f"{seed}/{round_number}")
         self.off = [fact for fact in corpus.facts if fact.kind == "off"]
         self.waiting = [(fact, language) for fact in corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
@@ -113,7 +118,7 @@ class Talker:
             yield self.page() if self.rng.random() < PAGES else self.conversation()
 
     def openings(self):
-        """Single questions whose answers are cut after their first words: which answer it is, is decided there."""
+        """Questions whose answers are cut after their first words: which answer it is, is decided there."""
         asked = [(fact, language) for fact in self.corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
                  for _ in range(OPENINGS)]
         self.rng.shuffle(asked)
@@ -122,7 +127,11 @@ class Talker:
             if self.rng.random() < OFF_SHARE:
                 self.say(turns, *self.off_topic(language))
             else:
-                self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
+                said = self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
+                step = self.follow_up(*said) if self.later and self.rng.random() < FOLLOW_LATER else None
+                if step is not None:
+                    turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]  # a sentence of the first answer is enough
+                    self.say(turns, *step)
             yield {"turns": turns, "cut": True}
 
     def page(self):
@@ -172,11 +181,12 @@ class Talker:
         return fact, answer or language
 
     def outright(self, fact, language):
-        """A plain question: half by the fact's own words, half by a template, each intent as often as another."""
+        """A plain question: by the fact's own words or by a template, each intent as often as another."""
         plain = self.corpus.plain[fact.id, language]
         own = [question for intent, question in plain if intent is None]
         intents = sorted({intent for intent, _ in plain if intent})
-        if own and (not intents or self.rng.random() < max(0.35, len(own) / (len(own) + 8 * len(intents)))):
+        share = OWN_LATER if self.later else max(0.35, len(own) / (len(own) + 8 * len(intents)))
+        if own and (not intents or self.rng.random() < share):
             return self.rng.choice(own)
         intent = self.rng.choice(intents)
         return self.rng.choice([question for kind, question in plain if kind == intent])

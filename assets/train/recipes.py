@@ -39,8 +39,8 @@ SHAKESPEARE = Recipe(
     "One of three models that differ in nothing but the position coding (learned, RoPE, ALiBi), trained at 256 tokens "
     "on nine tenths of the tiny Shakespeare text.",
     "llama", "shakespeare",
-    Shape(n_vocab=1024, d_model=192, n_layers=6, n_heads=6, n_kv_heads=2, d_ff=512, n_ctx=256, position="rope", dropout=0.2),
-    n_steps=1500, n_batch_tokens=4096, muon_rate=4e-3, learning_rate=3e-3)
+    Shape(n_vocab=1024, d_model=192, n_layers=6, n_heads=6, n_kv_heads=2, d_ff=512, n_ctx=256, position="rope", dropout=0.1),
+    n_steps=1600, n_batch_tokens=2048, muon_rate=3e-3, learning_rate=2e-3)
 
 
 def shakespeare(position, title, family):
@@ -50,7 +50,7 @@ def shakespeare(position, title, family):
 
 # What the three are measured against: same data, batches, steps and rates, and as many parameters.
 NANOGPT = replace(SHAKESPEARE, name="nanogpt", title="Shakespeare, as nanoGPT", family="",
-                  shape=GptShape(n_vocab=1024, d_model=180, n_layers=6, n_heads=6, n_ctx=256, dropout=0.2))
+                  shape=GptShape(n_vocab=1024, d_model=180, n_layers=6, n_heads=6, n_ctx=256, dropout=0.1))
 
 RECIPES = {recipe.name: recipe for recipe in (
     TUTOR,

@@ -35,9 +35,11 @@ def rate_share(recipe, step):
 def make_optimizers(model, recipe):
     """Muon (Jordan 2024) for the matrices inside the layers, AdamW for embeddings and norms; matrices decay, norms do not."""
     inner = [p for p in model.layers.parameters() if p.dim() == 2]
-    outer = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith("layers.")]
+    outer = [model.embedding.weight]
     norms = [p for p in model.parameters() if p.dim() == 1]
     adam = [{"params": outer, "weight_decay": recipe.weight_decay}, {"params": norms, "weight_decay": 0.0}]
+    if hasattr(model, "positions"):  # at the full rate Adam's noise drowns what tells neighbours apart
+        adam.append({"params": [model.positions.weight], "weight_decay": 0.0, "share": 0.1})
     return [torch.optim.Muon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(adam, lr=recipe.learning_rate, betas=(0.9, 0.95))]
 
@@ -106,7 +108,7 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, rate in zip(self.optimizers, (recipe.muon_rate, recipe.learning_rate)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * rate_share(recipe, self.step)
+                group["lr"] = rate * rate_share(recipe, self.step) * group.get("share", 1)
             optimizer.step()
         self.step += 1
         self.losses.append(loss.item())

@@ -23,13 +23,12 @@ from recipes import RECIPES
 ROOT = Path(__file__).parents[2]
 SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
-COOL_DOWN = 0.4
 
 
 def rate_share(recipe, step):
     """What part of the learning rates a step has: a linear warm-up, then all of it, and a straight line to zero over the
-    last COOL_DOWN of the steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024)."""
-    return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (COOL_DOWN * recipe.n_steps))
+    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024)."""
+    return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (recipe.cool_down * recipe.n_steps))
 
 
 def make_optimizers(model, recipe):

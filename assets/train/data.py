@@ -18,13 +18,17 @@ SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "t
 
 
 class TutorData:
-    """Conversations of one round after another, of like length together, no more than n_batch_tokens a batch."""
+    """Conversations of one round after another, of like length together, no more than n_batch_tokens a batch.
+
+    A batch is (ids, targets, asked): asked [n, 3] has row, position before the answer and number of the fact of each answer.
+    """
 
     special = [TEXT_END, TURN_BEGIN, TURN_END]
 
     def __init__(self, recipe):
         self.recipe = recipe
         self.corpus = Corpus()
+        self.numbers = {fact.id: number for number, fact in enumerate(self.corpus.facts)}
         self.encoder = None
         self.round, self.batches = None, []
 
@@ -43,12 +47,11 @@ class TutorData:
         return train_tokenizer(self.texts(), self.recipe.shape.n_vocab, self.special)
 
     def batch(self, place):
-        """(ids, targets, next place) at place (round, index)."""
+        """(batch, next place) at place (round, index)."""
         number, index = place
         if number != self.round:
             self.fill(number)
-        ids, targets = self.batches[index]
-        return ids, targets, (number, index + 1) if index + 1 < len(self.batches) else (number + 1, 0)
+        return self.batches[index], (number, index + 1) if index + 1 < len(self.batches) else (number + 1, 0)
 
     def fill(self, number):
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
@@ -75,33 +78,38 @@ class TutorData:
         return hear
 
     def encode(self, conversation, rng):
-        """(ids, targets) of a conversation, cut before the turn that would not fit into the context; of prose all is learned."""
+        """(ids, targets, asked) of a conversation, cut before the turn that would not fit into the context; of prose all is
+        learned."""
         if "page" in conversation:
             ids = self.encoder.plain(conversation["page"])[:self.recipe.shape.n_ctx]
-            return ids[:-1], ids[1:]
-        ids, learned = [], []
+            return ids[:-1], ids[1:], []
+        ids, learned, asked = [], [], []
         noisy = rng.random() < NOISY
         for turn in conversation["turns"]:
             more, marks = self.encoder.turn(turn["role"], turn["text"], self.noise(rng) if noisy else None)
             if len(ids) + len(more) > self.recipe.shape.n_ctx:
                 break
+            if turn["role"] == "assistant":
+                asked.append((len(ids) + marks.index(True) - 1, self.numbers[turn["fact"]]))
             ids += more
             learned += marks
         if conversation.get("cut"):  # a turn that was given whole is learned no more than the question after it
             begin = len(ids) - len(more) + marks.index(True)
             ids, learned = ids[:begin + OPENING], [False] * begin + learned[begin:begin + OPENING]
-        return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])]
+        return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])], asked
 
 
 def pad(rows):
-    """Rows of (ids, targets) as two tensors [n_rows, longest]; what is added at the end is neither learned nor seen."""
-    longest = max(len(ids) for ids, _ in rows)
+    """Rows of (ids, targets, asked) as tensors [n_rows, longest] and [n, 3]; what is added at the end is neither learned nor
+    seen."""
+    longest = max(len(ids) for ids, _, _ in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     targets = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
-    for row, (these, those) in enumerate(rows):
+    asked = [(row, *each) for row, (_, _, several) in enumerate(rows) for each in several]
+    for row, (these, those, _) in enumerate(rows):
         ids[row, :len(these)] = torch.tensor(these)
         targets[row, :len(those)] = torch.tensor(those)
-    return ids, targets
+    return ids, targets, torch.tensor(asked, dtype=torch.long).view(-1, 3)
 
 
 class ShakespeareData:
@@ -123,7 +131,7 @@ class ShakespeareData:
         self.held_out = np.array(tokenizer.encode(self.held_out_text, add_special_tokens=False).ids)
 
     def batch(self, place):
-        """(ids, targets, next place) at place (round, index); a round is as many tokens as the text has."""
+        """((ids, targets, None), next place) at place (round, index); a round is as many tokens as the text has."""
         number, index = place
         n_ctx = self.recipe.shape.n_ctx
         n_rows = self.recipe.n_batch_tokens // n_ctx
@@ -131,4 +139,4 @@ class ShakespeareData:
         at = rng.integers(0, len(self.ids) - n_ctx, n_rows)
         rows = torch.tensor(np.stack([self.ids[i:i + n_ctx + 1] for i in at]))
         last = (index + 1) * self.recipe.n_batch_tokens >= len(self.ids)
-        return rows[:, :-1], rows[:, 1:], (number + 1, 0) if last else (number, index + 1)
+        return (rows[:, :-1], rows[:, 1:], None), (number + 1, 0) if last else (number, index + 1)

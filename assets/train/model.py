@@ -117,7 +117,8 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """forward(ids [batch, n_tokens]) -> hidden states [batch, n_tokens, d_model]; head(x) -> logits [.., n_vocab]."""
+    """forward(ids [batch, n_tokens]) -> hidden states [batch, n_tokens, d_model] (middle: and those that half of the layers
+    left); head(x) -> logits [.., n_vocab]."""
 
     def __init__(self, shape):
         super().__init__()
@@ -136,7 +137,7 @@ class Transformer(nn.Module):
             self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
             self.positions.weight.data = 0.07 * sinusoids(shape.n_ctx, shape.d_model)
 
-    def forward(self, ids):
+    def forward(self, ids, middle=False):
         n_tokens = ids.shape[1]
         x = self.embedding(ids)
         angles = bias = None
@@ -147,9 +148,11 @@ class Transformer(nn.Module):
         else:
             bias = self.alibi(n_tokens, ids.device)
         x = self.dropout(x)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
+            if number == self.shape.n_layers // 2:
+                half = x
             x = layer(x, angles, bias)
-        return self.norm(x)
+        return (self.norm(x), half) if middle else self.norm(x)
 
     def head(self, x):
         return F.linear(x, self.embedding.weight)
@@ -164,3 +167,17 @@ class Transformer(nn.Module):
 
     def n_parameters(self):
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class Guide(nn.Module):
+    """Which fact the coming answer is, from the hidden state [n, d_model] before its first token, half way up: trained beside
+    the model so that this state says it to all tokens of the answer, and left behind."""
+
+    def __init__(self, shape, n_facts):
+        super().__init__()
+        self.norm = RMSNorm(shape)
+        self.out = nn.Linear(shape.d_model, n_facts, bias=False)
+        nn.init.normal_(self.out.weight, std=0.02)
+
+    def forward(self, x):
+        return self.out(self.norm(x))

@@ -18,11 +18,14 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from data import IGNORED, ShakespeareData, TutorData
+from model import Guide
 from recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
+GUIDED = 32  # the round from which on the tutor has its guide
+GUIDE_SHARE = 0.3
 
 
 def rate_share(recipe, step):
@@ -31,7 +34,7 @@ def rate_share(recipe, step):
     return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (recipe.cool_down * recipe.n_steps))
 
 
-def make_optimizers(model, recipe):
+def make_optimizers(model, guide, recipe):
     """Muon (Jordan 2024) for the matrices inside the layers, AdamW for embeddings and norms; matrices decay, norms do not."""
     inner = [p for p in model.layers.parameters() if p.dim() == 2]
     outer = [model.embedding.weight]
@@ -39,15 +42,22 @@ def make_optimizers(model, recipe):
     adam = [{"params": outer, "weight_decay": recipe.weight_decay}, {"params": norms, "weight_decay": 0.0}]
     if hasattr(model, "positions"):  # at the full rate Adam's noise drowns what tells neighbours apart
         adam.append({"params": [model.positions.weight], "weight_decay": 0.0, "share": 0.1})
+    if guide is not None:
+        adam.append({"params": list(guide.parameters()), "weight_decay": 0.0})
     return [torch.optim.Muon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(adam, lr=recipe.learning_rate, betas=(0.9, 0.95))]
 
 
-def loss_of(model, ids, targets):
-    """Mean negative log-likelihood of the learned targets; only their positions go through the head."""
-    x = model(ids)
+def loss_of(model, guide, ids, targets, asked):
+    """Mean negative log-likelihood of the learned targets (only their positions go through the head), and of the facts that
+    are asked for where there is a guide: what is reported, what is minimised."""
+    x, half = model(ids, middle=True) if guide is not None else (model(ids), None)
     learned = targets != IGNORED
-    return F.cross_entropy(model.head(x[learned]), targets[learned])
+    loss = F.cross_entropy(model.head(x[learned]), targets[learned])
+    if guide is None or not len(asked):
+        return loss, loss
+    row, position, fact = asked.unbind(1)
+    return loss, loss + GUIDE_SHARE * F.cross_entropy(guide(half[row, position]), fact)
 
 
 def prepare_data(recipe, folder):
@@ -64,11 +74,12 @@ def prepare_data(recipe, folder):
 class Run:
     """The state of a training: model, optimizer, step, place in the data, tokens learned from so far."""
 
-    def __init__(self, recipe, folder, device):
+    def __init__(self, recipe, folder, device, n_facts=0):
         self.recipe, self.folder, self.device = recipe, folder, device
         torch.manual_seed(recipe.seed)
         self.model = recipe.make_model().to(device)
-        self.optimizers = make_optimizers(self.model, recipe)
+        self.guide = Guide(recipe.shape, n_facts).to(device) if n_facts else None
+        self.optimizers = make_optimizers(self.model, self.guide, recipe)
         self.step, self.place, self.n_learned, self.n_read = 0, (0, 0), 0, 0
         self.losses = []  # since the last line of the log
         self.path = folder / "checkpoint.pt"
@@ -80,13 +91,16 @@ class Run:
         if saved["shape"] != self.recipe.shape.as_dict():
             sys.exit(f"{self.path} holds a model of another shape; move it away to begin anew")
         self.model.load_state_dict(saved["model"])
+        if self.guide is not None:
+            self.guide.load_state_dict(saved["guide"])
         for optimizer, state in zip(self.optimizers, saved["optimizers"]):
             optimizer.load_state_dict(state)
         self.step, self.place = saved["step"], tuple(saved["place"])
         self.n_learned, self.n_read, self.losses = saved["n_learned"], saved["n_read"], saved["losses"]
 
     def save(self):
-        state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+        state = {"shape": self.recipe.shape.as_dict(), "model": self.model.state_dict(),
+                 "guide": self.guide and self.guide.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
                  "step": self.step, "place": self.place, "n_learned": self.n_learned, "n_read": self.n_read,
                  "losses": self.losses}
         new = self.path.with_suffix(".new")
@@ -96,14 +110,18 @@ class Run:
     def advance(self, data):
         """One step."""
         recipe = self.recipe
-        ids, targets, self.place = data.batch(self.place)
+        guide = self.guide if self.place[0] >= GUIDED else None
+        batch, self.place = data.batch(self.place)
+        ids, targets, asked = (None if part is None else part.to(self.device) for part in batch)
         self.n_read += ids.numel()
         self.n_learned += int((targets != IGNORED).sum())
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
         self.model.train()
-        loss = loss_of(self.model, ids.to(self.device), targets.to(self.device))
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, minimised = loss_of(self.model, guide, ids, targets, asked)
+        for module in (self.model, self.guide):
+            if module is not None:
+                module.zero_grad(set_to_none=True)
+        minimised.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, rate in zip(self.optimizers, (recipe.muon_rate, recipe.learning_rate)):
             for group in optimizer.param_groups:
@@ -150,7 +168,8 @@ def main():
         recipe = replace(recipe, n_steps=options.steps)
     folder = options.folder or ROOT / "build" / "train" / recipe.name
     data = prepare_data(recipe, folder)
-    run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+              len(data.corpus.facts) if recipe.data == "tutor" else 0)
     print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps}, on {run.device}", flush=True)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         train(run, data, options.stop_after, log)

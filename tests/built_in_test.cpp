@@ -92,7 +92,7 @@ TEST_CASE("without a MODEL the tutor answers, and declines what it cannot know")
     }
 }
 
-TEST_CASE("the Shakespeare models read their own length alike, and beyond it ALiBi holds where RoPE falls") {
+TEST_CASE("RoPE and ALiBi read their own length alike, and beyond it ALiBi holds where RoPE falls") {
     const auto texts = shared_data("text", 1);
     if (!texts) return;
     const Folder folder;
@@ -107,8 +107,10 @@ TEST_CASE("the Shakespeare models read their own length alike, and beyond it ALi
     CAPTURE(learned);
     CAPTURE(rope);
     CAPTURE(alibi);
-    // 3 % over the whole tenth (assets/README.md); this excerpt of some 4000 tokens is noisier.
-    CHECK(std::max({learned, rope, alibi}) < 1.1 * std::min({learned, rope, alibi}));
+    // 2 % over the whole tenth, and 10 % for learned positions, which lag at these steps (assets/README.md);
+    // this excerpt of some 2000 tokens is noisier.
+    CHECK(std::max(rope, alibi) < 1.1 * std::min(rope, alibi));
+    CHECK(learned < 1.25 * std::min(rope, alibi));
     CHECK(alibi < 1024.0 / 10); // of 1024 tokens: it has learnt something
     const double far_rope = score("rope", "1024"), far_alibi = score("alibi", "1024");
     CAPTURE(far_rope);

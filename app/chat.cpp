@@ -32,8 +32,8 @@ std::vector<int32_t> without_stop(const Tokenizer& tokenizer, const Answer& answ
 class Chat {
   public:
     explicit Chat(const ChatOptions& options)
-        : running_(options.model), format_(chat_format(running_.model)), sampler_(options.sampler),
-          interactive_(is_terminal(Stream::in)) {}
+        : running_(options.model), format_(chat_format(running_.model)),
+          sampler_(options.answer.with(running_.model.sampler)), interactive_(is_terminal(Stream::in)) {}
 
     int run();
 

@@ -123,6 +123,7 @@ ui::RunningModel Engine::running_model() const {
     m.device = device_->info();
     m.n_ctx = session_->n_ctx(), m.kv = loaded_.kv;
     m.weight_bytes = weight_bytes_, m.kv_bytes = session_->kv_bytes();
+    m.sampler = model_->sampler;
     m.notices = format_->take_notices();
     return m;
 }

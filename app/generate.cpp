@@ -50,7 +50,7 @@ int run(const GenerateOptions& options) {
     Running running(options.model);
     const Tokenizer& tokenizer = running.model.tokenizer;
 
-    AnswerRequest request{.sampler = options.sampler, .limit = options.n};
+    AnswerRequest request{.sampler = options.answer.with(running.model.sampler), .limit = options.n};
     if (!options.prompt) {
         request.prompt = read_ids(options.ids, tokenizer.n_vocab());
         if (request.prompt.empty())

@@ -10,7 +10,7 @@ int run(const WindowOptions& options) {
                     "this program was built without its window (Dear ImGui 1.92 was not there)",
                     "building it where that can be had");
     notice("kvasir: this program was built without its window; this is the chat in the terminal");
-    return run(ChatOptions{.model = options.model, .sampler = options.sampler});
+    return run(ChatOptions{.model = options.model, .answer = options.answer});
 }
 
 } // namespace kvasir

@@ -98,28 +98,37 @@ void add_model(CLI::App& command, ModelOptions& options) {
             "", "quantize"));
 }
 
-void add_sampler(CLI::App& command, SamplerOptions& sampler) {
+void add_sampler(CLI::App& command, AnswerOptions& options) {
+    SamplerChoice& sampler = options.sampler;
+    const SamplerOptions usual;
     auto* greedy = command.add_flag_callback(
         "--greedy", [&] { sampler.temperature = 0; }, "Always the most probable token");
-    auto add = [&](const std::string& flag, auto& value, const std::string& help, double low, double high) {
+    auto add = [&](const std::string& flag, auto& value, auto otherwise, const std::string& help, double low,
+                   double high) {
+        std::ostringstream text;
+        text << otherwise << ", or what the model's file advises";
         return command.add_option(flag, value, help)
-            ->capture_default_str()
+            ->default_str(text.str())
             ->type_name("X")
             ->check(between(low, high));
     };
-    greedy->excludes(add("--temperature", sampler.temperature, "0 is greedy", 0, 100));
-    greedy->excludes(add("--top-k", sampler.top_k, "Keep the K most probable; 0: all", 0, 1 << 24));
-    greedy->excludes(add("--top-p", sampler.top_p, "Keep the most probable up to this sum; 1: all", 0, 1));
-    greedy->excludes(add("--min-p", sampler.min_p, "Keep what has this share of the best; 0: all", 0, 1));
-    add("--repeat-penalty", sampler.repeat_penalty, "Of the last 64 tokens; 1: none", 0.1, 10);
-    sampler.seed = std::random_device{}();
-    command.add_option("--seed", sampler.seed, "Equal seeds give equal texts; a random one otherwise")
+    greedy->excludes(add("--temperature", sampler.temperature, usual.temperature, "0 is greedy", 0, 100));
+    greedy->excludes(
+        add("--top-k", sampler.top_k, usual.top_k, "Keep the K most probable; 0: all", 0, 1 << 24));
+    greedy->excludes(
+        add("--top-p", sampler.top_p, usual.top_p, "Keep the most probable up to this sum; 1: all", 0, 1));
+    greedy->excludes(
+        add("--min-p", sampler.min_p, usual.min_p, "Keep what has this share of the best; 0: all", 0, 1));
+    add("--repeat-penalty", sampler.repeat_penalty, usual.repeat_penalty, "Of the last 64 tokens; 1: none",
+        0.1, 10);
+    options.seed = std::random_device{}();
+    command.add_option("--seed", options.seed, "Equal seeds give equal texts; a random one otherwise")
         ->type_name("N");
 }
 
 void add_chat(CLI::App& command, auto& options) {
     add_model(command, options.model);
-    add_sampler(command, options.sampler);
+    add_sampler(command, options.answer);
 }
 
 void add_generate(CLI::App& command, GenerateOptions& options) {
@@ -131,7 +140,7 @@ void add_generate(CLI::App& command, GenerateOptions& options) {
     prompt->excludes(ids);
     command.add_option("-n", options.n, "Tokens at most; else until the model ends or the context is full")
         ->type_name("N");
-    add_sampler(command, options.sampler);
+    add_sampler(command, options.answer);
     command.add_flag("--raw", options.raw, "Continue the prompt as it is, without a chat format");
     command.add_flag("--json", options.json, "One JSON object at the end instead of the text as it is made");
 }

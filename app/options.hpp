@@ -21,23 +21,33 @@ struct ModelOptions {
     std::optional<DType> quantize = {}; ///< one of quantised_types
 };
 
+/// How answers are sampled: as is given, else as the model's file advises, else as usual.
+struct AnswerOptions {
+    SamplerChoice sampler = {};
+    uint32_t seed = 0;
+
+    SamplerOptions with(const SamplerChoice& advised) const {
+        return sampler.over(advised.over({.seed = seed}));
+    }
+};
+
 struct ChatOptions {
     ModelOptions model = {};
-    SamplerOptions sampler = {};
+    AnswerOptions answer = {};
 };
 
 struct WindowOptions {
     ModelOptions model = {};
-    SamplerOptions sampler = {}; ///< of the chat in the terminal, where there is no display
-    std::string script;          ///< a file to play; empty: a person uses it
-    std::string shot;            ///< PNG of the last frame of a script
+    AnswerOptions answer = {}; ///< of the chat in the terminal, where there is no display
+    std::string script;        ///< a file to play; empty: a person uses it
+    std::string shot;          ///< PNG of the last frame of a script
     int width = 1280, height = 800;
     float scale = 1; ///< of a script's display: 2 is 200 %
 };
 
 struct GenerateOptions {
     ModelOptions model;
-    SamplerOptions sampler;
+    AnswerOptions answer;
     std::optional<std::string> prompt; ///< "-": standard input; exactly one of this and ids is given
     std::string ids;                   ///< a file of token ids, "-" is standard input
     std::optional<uint32_t> n;         ///< nothing: until the model ends or the context is full

@@ -100,9 +100,30 @@ bool exchange(ui::Ui& ui, Worker& worker) {
     return !events.empty() || !requests.empty();
 }
 
+/// Takes from ImGui's queue what begins with the release of a modifier after a key was pressed: within one
+/// frame ImGui would see the key pressed and the modifier gone, and a quick Ctrl+A would be an A.
+std::vector<ImGuiInputEvent> take_for_next_frame() {
+    ImVector<ImGuiInputEvent>& queue = ImGui::GetCurrentContext()->InputEventsQueue;
+    bool pressed = false;
+    for (int i = 0; i < queue.Size; ++i) {
+        const ImGuiInputEvent& event = queue[i];
+        if (event.Type != ImGuiInputEventType_Key) continue;
+        const ImGuiKey key = event.Key.Key;
+        const bool modifier = (key & ImGuiMod_Mask_) != 0 || ImGui::IsLRModKey(key);
+        pressed |= event.Key.Down && !modifier;
+        if (!pressed || event.Key.Down || !modifier) continue;
+        std::vector<ImGuiInputEvent> later(queue.begin() + i, queue.end());
+        queue.resize(i);
+        return later;
+    }
+    return {};
+}
+
 void draw_frame(ui::Ui& ui, ui::Canvas& canvas, int width, int height) {
     const auto start = Clock::now();
+    const auto later = take_for_next_frame();
     ImGui::NewFrame();
+    for (const ImGuiInputEvent& event : later) ImGui::GetCurrentContext()->InputEventsQueue.push_back(event);
     ui.draw();
     ImGui::Render();
     canvas.draw(width, height);
@@ -133,10 +154,12 @@ int play(const WindowOptions& options) {
     auto ui = std::make_unique<ui::Ui>(places(), options.model.model, options.model.device);
     ui->set_scale(options.scale);
     Worker worker([&bell] { bell.ring(); });
-    const auto shoot = [&](const std::string& path) { write_png(path, canvas.read()); };
+    const ui::Script::Program program{
+        .shoot = [&](const std::string& path) { write_png(path, canvas.read()); },
+        .say = [](const std::string& line) { print(line + "\n"); }};
     for (auto began = Clock::now();;) {
         exchange(*ui, worker);
-        const bool more = script.advance(*ui, shoot);
+        const bool more = script.advance(*ui, program);
         if (script.waiting()) {
             bell.wait(0.2);
             if (std::chrono::duration<double>(Clock::now() - began).count() > script_patience)
@@ -150,7 +173,7 @@ int play(const WindowOptions& options) {
         draw_frame(*ui, canvas, options.width, options.height);
         if (!more) break;
     }
-    if (!options.shot.empty()) shoot(options.shot);
+    if (!options.shot.empty()) program.shoot(options.shot);
     return 0;
 }
 
@@ -186,6 +209,7 @@ int show(const WindowOptions& options) {
             if (n > 0) static_cast<ui::Ui*>(glfwGetWindowUserPointer(window))->open_model(paths[0]);
         });
         Worker worker([] { glfwPostEmptyEvent(); });
+        std::string title;
         int frames = trailing_frames;
         auto drawn = Clock::now() - std::chrono::seconds(1);
         while (!glfwWindowShouldClose(glfw.window) && interrupts() == 0) {
@@ -206,6 +230,8 @@ int show(const WindowOptions& options) {
             float scale = 1, other = 1;
             glfwGetWindowContentScale(glfw.window, &scale, &other);
             ui.set_scale(scale);
+            if (const std::string now = ui.title(); now != title)
+                glfwSetWindowTitle(glfw.window, (title = now).c_str());
             int width = 0, height = 0;
             glfwGetFramebufferSize(glfw.window, &width, &height);
             if (width == 0 || height == 0) { // minimised
@@ -232,7 +258,7 @@ int run(const WindowOptions& options) {
     glfwSetErrorCallback([](int, const char*) {}); // what fails is told below
     if (glfwInit() && glfwVulkanSupported()) return show(options);
     notice("kvasir: there is no display for the window; this is the chat in the terminal");
-    return run(ChatOptions{.model = options.model, .sampler = options.sampler});
+    return run(ChatOptions{.model = options.model, .answer = options.answer});
 }
 
 } // namespace kvasir

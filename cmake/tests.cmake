@@ -75,6 +75,20 @@ if(KVASIR_PYTHON AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE)
         "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache;VK_DRIVER_FILES=${KVASIR_LAVAPIPE_ICD};VK_ICD_FILENAMES=${KVASIR_LAVAPIPE_ICD}")
 endif()
 
+# The window on a display of its own, which its script opens; without Xvfb, xdotool or Python there is no such test.
+find_program(KVASIR_XVFB Xvfb)
+find_program(KVASIR_XDOTOOL xdotool)
+if(KVASIR_WINDOW AND KVASIR_PYTHON AND KVASIR_XVFB AND KVASIR_XDOTOOL AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE)
+    set(drivers ${KVASIR_LAVAPIPE_ICD})
+    if(KVASIR_SWIFTSHADER_ICD) # devices to switch between
+        string(APPEND drivers ":${KVASIR_SWIFTSHADER_ICD}")
+    endif()
+    add_test(NAME ${build}.display.window
+             COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/window_x11.py --kvasir $<TARGET_FILE:kvasir_app>)
+    set_tests_properties(${build}.display.window PROPERTIES LABELS display ENVIRONMENT
+        "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache;VK_DRIVER_FILES=${drivers};VK_ICD_FILENAMES=${drivers}")
+endif()
+
 if(KVASIR_WINDOW)
     add_executable(kvasir_ui_tests ${ui_tests_files})
     target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui kvasir_warnings doctest::doctest)

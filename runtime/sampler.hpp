@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace kvasir {
 
@@ -15,6 +16,23 @@ struct SamplerOptions {
     uint32_t seed = 0;           ///< equal seeds give equal texts on the same device
 
     bool operator==(const SamplerOptions&) const = default;
+};
+
+/// What of SamplerOptions somebody chose: a model's makers in its file, a user on the command line.
+struct SamplerChoice {
+    std::optional<float> temperature = {};
+    std::optional<uint32_t> top_k = {};
+    std::optional<float> top_p = {}, min_p = {}, repeat_penalty = {};
+
+    /// `options` with what was chosen put in.
+    SamplerOptions over(SamplerOptions options) const {
+        options.temperature = temperature.value_or(options.temperature);
+        options.top_k = top_k.value_or(options.top_k);
+        options.top_p = top_p.value_or(options.top_p);
+        options.min_p = min_p.value_or(options.min_p);
+        options.repeat_penalty = repeat_penalty.value_or(options.repeat_penalty);
+        return options;
+    }
 };
 
 } // namespace kvasir

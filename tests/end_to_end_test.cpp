@@ -1,4 +1,5 @@
 // The program on a device: what it writes, where it stops, what it does when something goes wrong.
+#include "tests/gguf_writer.hpp"
 #include "tests/process.hpp"
 #include "tests/shared_data.hpp"
 
@@ -62,6 +63,27 @@ TEST_CASE("generate: equal seeds, equal texts; another seed, another text") {
     const json first = generate("7");
     CHECK(first == generate("7"));
     CHECK(first != generate("8"));
+}
+
+TEST_CASE("generate: a model's own sampler settings are used, and what is given comes before them") {
+    const Folder folder;
+    const std::string path = folder / "m.gguf";
+    write_tiny_model(path, 2, [](GgufWriter& writer) {
+        writer.add_f32("general.sampling.temp", 5);
+        writer.add_u32("general.sampling.top_k", 1);
+    });
+    auto generate = [&](std::vector<std::string> more) {
+        std::vector<std::string> arguments{"generate", path,      "--raw",  "--prompt", "a",
+                                           "-n",       "12",      "--seed", "7",        "--min-p",
+                                           "0",        "--top-p", "1",      "--json"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return run_json(arguments)["ids"];
+    };
+    const json greedy =
+        run_json({"generate", path, "--raw", "--prompt", "a", "-n", "12", "--greedy", "--json"})["ids"];
+    CHECK(generate({}) == greedy); // of one token there is no choice
+    CHECK(generate({"--top-k", "0"}) != greedy);
+    CHECK(generate({"--top-k", "0", "--temperature", "0"}) == greedy);
 }
 
 TEST_CASE("generate: the prompt from standard input, the answer of the chat format") {

@@ -3,6 +3,7 @@
 #include "runtime/architectures.hpp"
 #include "runtime/file/json.hpp"
 #include "runtime/hf/folder.hpp"
+#include "runtime/model.hpp"
 #include "runtime/rope.hpp"
 #include "runtime/spec_json.hpp"
 #include "runtime/text/tokenizer.hpp"
@@ -335,6 +336,16 @@ TEST_CASE("a folder's vocabulary: special tokens, ends and template by every fil
     CHECK(!tokenizer().is_end(6));
     write_file(llama.folder / "generation_config.json", R"({"eos_token_id": ["x"]})");
     expect_error(tokenizer, {"eos_token_id", "generation_config.json"});
+    auto sampler = [&](const char* text) {
+        write_file(llama.folder / "generation_config.json", text);
+        return read_sampler(read_hf_folder(llama.folder / "").metadata).over({.top_p = 0.5f});
+    };
+    CHECK(
+        sampler(
+            R"({"do_sample": true, "temperature": 0.25, "top_k": 20, "min_p": 0, "repetition_penalty": 1.5})") ==
+        SamplerOptions{.temperature = 0.25f, .top_k = 20, .top_p = 0.5f, .min_p = 0, .repeat_penalty = 1.5f});
+    CHECK(sampler(R"({"temperature": 0.25})") == SamplerOptions{.top_p = 0.5f}); // not used by its makers
+    expect_error([&] { sampler(R"({"do_sample": true, "top_p": 1.5})"); }, {"general.sampling.top_p", "1.5"});
 }
 
 TEST_CASE("hf: every cut of the small files is refused") {

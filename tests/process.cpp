@@ -170,11 +170,13 @@ std::string read_file(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void write_tiny_model(const std::string& path, uint32_t n_layers) {
+void write_tiny_model(const std::string& path, uint32_t n_layers,
+                      const std::function<void(GgufWriter&)>& more) {
     ModelSpec spec = model_shape("tiny");
     spec.n_layers = n_layers;
     GgufWriter writer = random_model(spec, DType::f32);
     add_spm_vocabulary(writer, spec.n_vocab);
+    if (more) more(writer);
     writer.save(path);
 }
 

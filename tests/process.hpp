@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace kvasir {
+
+struct GgufWriter;
 
 /// How a run of the program ended. status is 128 + the signal where one killed it, as shells count it.
 struct Finished {
@@ -67,7 +70,9 @@ class Folder {
 void write_file(const std::string& path, const std::string& text);
 std::string read_file(const std::string& path);
 
-/// Writes the model "tiny" of random_model.hpp with a SentencePiece vocabulary, perhaps with more layers.
-void write_tiny_model(const std::string& path, uint32_t n_layers = 2);
+/// Writes the model "tiny" of random_model.hpp with a SentencePiece vocabulary, perhaps with more layers, and
+/// with what `more` adds.
+void write_tiny_model(const std::string& path, uint32_t n_layers = 2,
+                      const std::function<void(GgufWriter&)>& more = {});
 
 } // namespace kvasir

@@ -24,6 +24,7 @@ void check_equal(const Settings& a, const Settings& b) {
     CHECK(a.kv == b.kv);
     CHECK(a.sampler == b.sampler);
     CHECK(a.presets == b.presets);
+    CHECK(a.seed == b.seed);
     CHECK(a.enter_sends == b.enter_sends);
     CHECK(a.token_colors == b.token_colors);
     CHECK(a.chat_share == b.chat_share);
@@ -41,20 +42,16 @@ TEST_CASE("settings: what was written is read back, from a folder that was not t
     Settings s;
     s.dark = false, s.font_scale = 1.37, s.language = "zh", s.model = "/m/模型.gguf", s.device = "1";
     s.recent = {"/m/模型.gguf", "x"}, s.n_ctx = 3000, s.kv = KvType::q8_0;
-    s.sampler = {.temperature = 0.3f,
-                 .top_k = 7,
-                 .top_p = 0.9f,
-                 .min_p = 0.01f,
-                 .repeat_penalty = 1.1f,
-                 .seed = 4294967295u};
-    s.presets = {{"mine \"1\"", s.sampler}, {"你", {}}};
+    s.sampler = {.temperature = 0.3f, .top_k = 7, .top_p = 0.9f, .min_p = 0.01f, .repeat_penalty = 1.1f};
+    s.seed = 4294967295u;
+    s.presets = {{"mine \"1\"", *s.sampler}, {"你", {}}};
     s.enter_sends = false, s.token_colors = true, s.chat_share = 0.5, s.side_share = 0.2;
     s.conversation = "20260101-000000", s.width = 999, s.height = 777;
     CHECK(s.write(file) == "");
     std::string problem;
     check_equal(Settings::read(file, problem), s);
     CHECK(problem == "");
-    s.presets.clear(), s.kv = KvType::f32;
+    s.presets.clear(), s.sampler.reset(), s.kv = KvType::f32;
     CHECK(s.write(file) == "");
     check_equal(Settings::read(file, problem), s);
     size_t files = 0;
@@ -115,9 +112,10 @@ TEST_CASE("settings: numbers out of their bounds are brought within") {
     auto with = [&](const std::string& number) {
         nlohmann::json json;
         const auto n = nlohmann::json::parse(number);
-        for (const char* name : {"font_scale", "n_ctx", "chat_share", "side_share", "width", "height"})
+        for (const char* name :
+             {"font_scale", "n_ctx", "chat_share", "side_share", "width", "height", "seed"})
             json[name] = n;
-        for (const char* name : {"temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed"})
+        for (const char* name : {"temperature", "top_k", "top_p", "min_p", "repeat_penalty"})
             json["sampler"][name] = n;
         write_bytes(file, json.dump());
         std::string problem;
@@ -134,12 +132,12 @@ TEST_CASE("settings: numbers out of their bounds are brought within") {
         CHECK(s.side_share == 0.6);
         CHECK(s.width == 16384);
         CHECK(s.height == 16384);
-        CHECK(s.sampler.temperature == 10);
-        CHECK(s.sampler.top_k == UINT32_MAX);
-        CHECK(s.sampler.top_p == 1);
-        CHECK(s.sampler.min_p == 1);
-        CHECK(s.sampler.repeat_penalty == 10);
-        CHECK(s.sampler.seed == UINT32_MAX);
+        CHECK(s.sampler->temperature == 10);
+        CHECK(s.sampler->top_k == UINT32_MAX);
+        CHECK(s.sampler->top_p == 1);
+        CHECK(s.sampler->min_p == 1);
+        CHECK(s.sampler->repeat_penalty == 10);
+        CHECK(s.seed == UINT32_MAX);
     }
     for (const char* low : {"-1e300", "-99999999999999999999", "-4294967297000", "-1"}) {
         CAPTURE(low);
@@ -150,10 +148,10 @@ TEST_CASE("settings: numbers out of their bounds are brought within") {
         CHECK(s.side_share == 0.15);
         CHECK(s.width == 320);
         CHECK(s.height == 240);
-        CHECK(s.sampler.temperature == 0);
-        CHECK(s.sampler.top_k == 0);
-        CHECK(s.sampler.top_p == 0);
-        CHECK(s.sampler.seed == 0);
+        CHECK(s.sampler->temperature == 0);
+        CHECK(s.sampler->top_k == 0);
+        CHECK(s.sampler->top_p == 0);
+        CHECK(s.seed == 0);
     }
 }
 

@@ -83,12 +83,36 @@ TEST_CASE("flow: the button and Esc stop; a draft is kept") {
     CHECK(w.take<Stop>().empty()); // nothing runs
 }
 
+TEST_CASE("flow: the sampler is the model's until the user has one, and again when asked for") {
+    ScratchFolder folder;
+    Window w(folder);
+    RunningModel model = *synthetic_snapshot(0).model;
+    model.sampler.temperature = 0.25f;
+    w.ui.apply(Loaded{model});
+    w.frame();
+    Answer first = w.say("q");
+    CHECK(first.sampler == SamplerOptions{.temperature = 0.25f});
+    w.reply(first, {"one"});
+    w.click("sampler");
+    w.click("preset inventive");
+    w.press(ImGuiKey_Escape);
+    w.ui.apply(Loaded{model}); // another load changes nothing that is the user's
+    Answer second = w.say("q");
+    CHECK(second.sampler.temperature == 1.2f);
+    w.reply(second, {"two"});
+    w.click("sampler");
+    w.click("preset model's");
+    w.press(ImGuiKey_Escape);
+    CHECK(w.say("q").sampler.temperature == 0.25f);
+    CHECK(!w.ui.settings().sampler);
+}
+
 TEST_CASE("flow: answering again and editing make versions, and < and > go through them") {
     ScratchFolder folder;
     Window w(folder);
     w.load();
     w.reply(w.say("q"), {"one"});
-    const uint32_t seed = w.ui.settings().sampler.seed;
+    const uint32_t seed = w.ui.settings().seed;
     w.click("again 1");
     auto again = w.take<Answer>();
     REQUIRE(again.size() == 1);

@@ -104,21 +104,26 @@ void Canvas::Impl::create_instance() {
         check(glfwCreateWindowSurface(instance, window, nullptr, &surface), "glfwCreateWindowSurface");
 }
 
-/// The first device that can draw to the window; an integrated one before a discrete one before a software
-/// one: drawing a window is light, and the strongest device has a model to run.
+/// A device that can draw to the window; an integrated one before a discrete one before a software one:
+/// drawing a window is light, and the strongest device has a model to run. Of software devices the one with
+/// the wider vectors, of others the first.
 void Canvas::Impl::choose_device() {
     uint32_t n = 0;
     vkEnumeratePhysicalDevices(instance, &n, nullptr);
     std::vector<VkPhysicalDevice> devices(n);
     vkEnumeratePhysicalDevices(instance, &n, devices.data());
-    int best = -1;
+    std::pair best(-1, 0u);
     for (const VkPhysicalDevice candidate : devices) {
-        VkPhysicalDeviceProperties found;
-        vkGetPhysicalDeviceProperties(candidate, &found);
-        const int rank = found.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 3
-                         : found.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU ? 2
-                         : found.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU          ? 0
-                                                                                    : 1;
+        VkPhysicalDeviceSubgroupProperties subgroup{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+        VkPhysicalDeviceProperties2 all{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &subgroup, {}};
+        vkGetPhysicalDeviceProperties2(candidate, &all);
+        const VkPhysicalDeviceProperties& found = all.properties;
+        const bool cpu = found.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+        const std::pair rank(found.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 3
+                             : found.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU ? 2
+                             : cpu                                                      ? 0
+                                                                                        : 1,
+                             cpu ? subgroup.subgroupSize : 0);
         uint32_t n_families = 0;
         vkGetPhysicalDeviceQueueFamilyProperties(candidate, &n_families, nullptr);
         std::vector<VkQueueFamilyProperties> families(n_families);

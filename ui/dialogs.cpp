@@ -148,8 +148,9 @@ void Ui::device_menu() {
 }
 
 void Ui::sampler_settings() {
-    SamplerOptions& s = settings_.sampler;
-    const SamplerOptions before = s;
+    std::optional<SamplerOptions> own = settings_.sampler;
+    const SamplerOptions before = sampler();
+    SamplerOptions s = before;
     const float em = ImGui::GetFontSize();
     ImGui::PushItemWidth(em * 12);
     auto whole = [](const char* label, uint32_t& value, int most) {
@@ -162,20 +163,24 @@ void Ui::sampler_settings() {
     ImGui::SliderFloat(tr("top-p (1: all)"), &s.top_p, 0, 1, "%.2f");
     ImGui::SliderFloat(tr("min-p (0: all)"), &s.min_p, 0, 1, "%.3f");
     ImGui::SliderFloat(tr("repetition penalty (1: none)"), &s.repeat_penalty, 1, 2, "%.2f");
-    int seed = static_cast<int>(s.seed);
-    if (ImGui::InputInt(tr("seed"), &seed)) s.seed = static_cast<uint32_t>(seed);
+    int seed = static_cast<int>(settings_.seed);
+    if (ImGui::InputInt(tr("seed"), &seed)) settings_.seed = static_cast<uint32_t>(seed), save_settings();
     ImGui::PopItemWidth();
+    if (!(s == before)) own = s;
     ImGui::SeparatorText(tr("Presets"));
-    if (button(tr("Usual"), "preset usual")) s = SamplerOptions{};
+    if (button(tr("The model's"), "preset model's")) own.reset();
+    if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr("as its file advises, else the usual"));
     ImGui::SameLine();
-    if (button(tr("Exact"), "preset exact")) s = SamplerOptions{.temperature = 0};
+    if (button(tr("Usual"), "preset usual")) own = SamplerOptions{};
+    ImGui::SameLine();
+    if (button(tr("Exact"), "preset exact")) own = SamplerOptions{.temperature = 0};
     ImGui::SameLine();
     if (button(tr("Inventive"), "preset inventive"))
-        s = SamplerOptions{.temperature = 1.2f, .top_k = 100, .top_p = 0.98f};
+        own = SamplerOptions{.temperature = 1.2f, .top_k = 100, .top_p = 0.98f};
     std::string removed;
     for (const auto& [name, preset] : settings_.presets) {
         ImGui::PushID(name.c_str());
-        if (ImGui::Button(name.c_str())) s = preset;
+        if (ImGui::Button(name.c_str())) own = preset;
         ImGui::SameLine();
         if (ImGui::SmallButton("x")) removed = name;
         ImGui::PopID();
@@ -194,7 +199,7 @@ void Ui::sampler_settings() {
     mark("system prompt");
     if (ImGui::IsItemDeactivatedAfterEdit() && store_ && !conversation_.messages().empty())
         saved(store_->save_system(conversation_));
-    if (!(s == before)) save_settings();
+    if (own != settings_.sampler) settings_.sampler = own, save_settings();
 }
 
 void Ui::settings_dialog() {

@@ -36,6 +36,7 @@ struct RunningModel {
     uint32_t n_ctx = 0;
     KvType kv = KvType::f16;
     uint64_t weight_bytes = 0, kv_bytes = 0;
+    SamplerChoice sampler;            ///< what its makers advise
     std::vector<std::string> notices; ///< lines for the user: a template that cannot be used, ...
 };
 

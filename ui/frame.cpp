@@ -57,13 +57,24 @@ void Ui::keys() {
     }
 }
 
+std::string Ui::model_name() const {
+    const auto& model = snapshot_.model;
+    if (model && !model->name.empty()) return model->name;
+    const std::string& path = model ? model->path : settings_.model;
+    return path.empty() ? tr("no model") : std::filesystem::path(path).filename().string();
+}
+
+std::string Ui::title() const {
+    return "Kvasir - " + model_name() +
+           (snapshot_.loading      ? std::string(" - ") + tr("loading")
+            : snapshot_.generating ? std::string(" - ") + tr("answering")
+                                   : "");
+}
+
 void Ui::toolbar() {
     const auto& model = snapshot_.model;
-    const std::string shown =
-        model ? (model->name.empty() ? std::filesystem::path(model->path).filename().string() : model->name)
-        : settings_.model.empty() ? tr("no model")
-                                  : std::filesystem::path(settings_.model).filename().string();
-    if (ImGui::Button((std::string(tr("Model")) + ": " + shown + "##model").c_str())) open_models_ = true;
+    if (ImGui::Button((std::string(tr("Model")) + ": " + model_name() + "##model").c_str()))
+        open_models_ = true;
     mark("model");
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", (model ? model->path : settings_.model).c_str());
     ImGui::SameLine();

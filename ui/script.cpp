@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <sstream>
 
@@ -16,7 +17,7 @@ namespace {
 constexpr int patience = 30; ///< frames that an item may take to appear
 
 constexpr std::array verbs{"type", "key",    "click", "right", "double", "hover",
-                           "drag", "scroll", "wait",  "open",  "shot"};
+                           "drag", "scroll", "wait",  "open",  "where",  "shot"};
 
 /// "Ctrl+Shift+N" as keys; nothing where one has no such name.
 std::optional<std::vector<ImGuiKey>> keys_of(const std::string& chord) {
@@ -92,9 +93,9 @@ bool Script::wait_is_over(const Line& line, const Ui& ui) const {
     return true;
 }
 
-void Script::act(const Line& line, Ui& ui, const std::function<void(const std::string&)>& shot) {
+void Script::act(const Line& line, Ui& ui, const Program& program) {
     ImGuiIO& io = ImGui::GetIO();
-    if (line.verb == "shot") return shot(line.rest);
+    if (line.verb == "shot") return program.shoot(line.rest);
     if (line.verb == "open") return ui.open_model(line.rest);
     if (line.verb == "type") {
         std::string text;
@@ -132,6 +133,9 @@ void Script::act(const Line& line, Ui& ui, const std::function<void(const std::s
     const auto place = find_mark(name);
     if (!place) fail(line, "nothing on the screen has this name");
     const ImVec2 at = middle(*place);
+    if (line.verb == "where")
+        return program.say("where " + name + ": " + std::to_string(std::lround(at.x)) + " " +
+                           std::to_string(std::lround(at.y)));
     auto move = [](ImVec2 to) { ImGui::GetIO().AddMousePosEvent(to.x, to.y); };
     auto press = [](int button, bool down) { ImGui::GetIO().AddMouseButtonEvent(button, down); };
     move(at);
@@ -153,7 +157,7 @@ void Script::act(const Line& line, Ui& ui, const std::function<void(const std::s
     }
 }
 
-bool Script::advance(Ui& ui, const std::function<void(const std::string&)>& shot) {
+bool Script::advance(Ui& ui, const Program& program) {
     waiting_ = false;
     if (!frames_.empty()) {
         frames_.front()();
@@ -171,15 +175,15 @@ bool Script::advance(Ui& ui, const std::function<void(const std::string&)>& shot
         if (!waiting_) lines_.pop_front(), still_ = 1;
         return true;
     }
-    const bool needs_item =
-        line.verb == "click" || line.verb == "right" || line.verb == "double" || line.verb == "hover";
+    const bool needs_item = line.verb == "click" || line.verb == "right" || line.verb == "double" ||
+                            line.verb == "hover" || line.verb == "where";
     if (needs_item && !find_mark(line.rest) && still_ < patience) {
         still_ = std::max(still_, 3) + 1;
         return true;
     }
     lines_.pop_front();
     still_ = 1;
-    act(line, ui, shot);
+    act(line, ui, program);
     return true;
 }
 

@@ -22,6 +22,7 @@ namespace kvasir::ui {
 ///   wait notice TEXT     a notice has this text
 ///   wait item NAME       the item is shown
 ///   open PATH            as if the file was dropped on the window
+///   where NAME           tells where the item is: "where NAME: X Y", its middle in pixels
 ///   shot FILE.png
 /// An item that is named and not there, or a wait that nothing can end, is an error that names the line.
 class Script {
@@ -29,9 +30,14 @@ class Script {
     /// Throws Error for a line that is none of these.
     static Script parse(const std::string& text, const std::string& name);
 
-    /// Gives this frame's input to ImGui, before ImGui::NewFrame. shot: saves the picture drawn last. False
-    /// when all is done. Throws Error.
-    bool advance(Ui& ui, const std::function<void(const std::string& file)>& shot);
+    /// What the program does for a script: saves the picture drawn last, says a line.
+    struct Program {
+        std::function<void(const std::string& file)> shoot;
+        std::function<void(const std::string& line)> say;
+    };
+
+    /// Gives this frame's input to ImGui, before ImGui::NewFrame. False when all is done. Throws Error.
+    bool advance(Ui& ui, const Program& program);
 
     bool waiting() const { return waiting_; } ///< for the model: nothing needs drawing meanwhile
 
@@ -41,7 +47,7 @@ class Script {
         std::string verb, rest;
     };
     bool wait_is_over(const Line& line, const Ui& ui) const;
-    void act(const Line& line, Ui& ui, const std::function<void(const std::string&)>& shot);
+    void act(const Line& line, Ui& ui, const Program& program);
     void fail(const Line& line, const std::string& why) const;
 
     std::string name_;

@@ -13,8 +13,11 @@ namespace {
 using Json = nlohmann::json;
 
 Json to_json(const SamplerOptions& s) {
-    return {{"temperature", s.temperature},       {"top_k", s.top_k}, {"top_p", s.top_p}, {"min_p", s.min_p},
-            {"repeat_penalty", s.repeat_penalty}, {"seed", s.seed}};
+    return {{"temperature", s.temperature},
+            {"top_k", s.top_k},
+            {"top_p", s.top_p},
+            {"min_p", s.min_p},
+            {"repeat_penalty", s.repeat_penalty}};
 }
 
 /// A number of the settings within its bounds, or as it is where there is none.
@@ -30,7 +33,6 @@ SamplerOptions sampler_from(const Json& json) {
     take_number(json, "top_p", s.top_p, 0, 1);
     take_number(json, "min_p", s.min_p, 0, 1);
     take_number(json, "repeat_penalty", s.repeat_penalty, 0.1, 10);
-    take_number(json, "seed", s.seed, 0, UINT32_MAX);
     return s;
 }
 
@@ -49,6 +51,7 @@ void take(Settings& s, const Json& json) {
     if (json.contains("sampler")) s.sampler = sampler_from(json.at("sampler"));
     if (json.contains("presets"))
         for (const auto& [name, preset] : json.at("presets").items()) s.presets[name] = sampler_from(preset);
+    take_number(json, "seed", s.seed, 0, UINT32_MAX);
     s.enter_sends = json.value("enter_sends", s.enter_sends);
     s.token_colors = json.value("token_colors", s.token_colors);
     take_number(json, "chat_share", s.chat_share, 0.15, 0.6);
@@ -91,7 +94,7 @@ std::string Settings::write(const std::filesystem::path& path) const {
               {"recent", recent},
               {"n_ctx", n_ctx},
               {"kv", name(kv)},
-              {"sampler", to_json(sampler)},
+              {"seed", seed},
               {"enter_sends", enter_sends},
               {"token_colors", token_colors},
               {"chat_share", chat_share},
@@ -99,6 +102,7 @@ std::string Settings::write(const std::filesystem::path& path) const {
               {"conversation", conversation},
               {"width", width},
               {"height", height}};
+    if (sampler) json["sampler"] = to_json(*sampler);
     for (const auto& [preset, options] : presets) json["presets"][preset] = to_json(options);
     std::error_code error;
     std::filesystem::create_directories(path.parent_path(), error);

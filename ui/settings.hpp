@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ struct Settings {
     std::vector<std::string> recent;
     uint32_t n_ctx = 0;
     KvType kv = KvType::f16;
-    SamplerOptions sampler;
+    std::optional<SamplerOptions> sampler; ///< the user's own; nothing: what the model's makers advise
     std::map<std::string, SamplerOptions> presets;
+    uint32_t seed = 0; ///< of the next answer; those of the sampler and the presets are not used
     bool enter_sends = true;
     bool token_colors = false;
     double chat_share = 0.36, side_share = 0.27; ///< widths of the columns

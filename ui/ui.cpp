@@ -188,7 +188,8 @@ void Ui::answer(uint32_t after, std::vector<int32_t> begin, std::vector<TokenCho
     const bool has_system = !request.turns.empty() && request.turns.front().role == "system";
     request.turns.erase(request.turns.begin() + has_system, request.turns.begin() + has_system + skipped);
     request.begin = std::move(begin);
-    request.sampler = settings_.sampler;
+    request.sampler = sampler();
+    request.sampler.seed = settings_.seed;
     request.paused = snapshot_.paused;
     answering_ = conversation_.add(after, "assistant", "");
     Message& message = conversation_.at(answering_);
@@ -200,8 +201,13 @@ void Ui::answer(uint32_t after, std::vector<int32_t> begin, std::vector<TokenCho
     out_.push_back(std::move(request));
 }
 
+SamplerOptions Ui::sampler() const {
+    if (settings_.sampler) return *settings_.sampler;
+    return snapshot_.model ? snapshot_.model->sampler.over({}) : SamplerOptions{};
+}
+
 void Ui::regenerate(uint32_t message) {
-    ++settings_.sampler.seed; // the same one would give the same answer
+    ++settings_.seed; // the same one would give the same answer
     answer(conversation_.at(message).parent);
 }
 

@@ -47,6 +47,8 @@ class Ui {
     /// Keeps what should be there next time.
     void close() { save_settings(); }
 
+    /// Of the window: "Kvasir - MODEL", and what it is busy with.
+    std::string title() const;
     const Snapshot& snapshot() const { return snapshot_; }
     const Conversation& conversation() const { return conversation_; }
     Settings& settings() { return settings_; }
@@ -70,6 +72,7 @@ class Ui {
     void route(Requests&& requests);
     void send();
     void answer(uint32_t after, std::vector<int32_t> begin = {}, std::vector<TokenChoice> known = {});
+    SamplerOptions sampler() const; ///< the user's own, else the model's
     void regenerate(uint32_t message);
     void edit_to(uint32_t message, const std::string& text);
     void branch(uint32_t position, int32_t id);
@@ -91,6 +94,7 @@ class Ui {
     // frame.cpp: the whole
     void apply_look();
     void keys();
+    std::string model_name() const;
     void toolbar();
     void status_line();
     void notices();

@@ -12,8 +12,10 @@ from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
 OPENING = 8  # tokens of an answer that is cut
-NOISY = 0.3  # of the conversations: in those,
-NOISE = 0.06  # of the tokens of a question are lost, and as many become others
+FIRST_ROUNDS = 40  # have questions alone: cut after the first token, for the guide
+NOISY = 0.8  # of the conversations: in those,
+LOST = 0.1  # of the tokens of a question are lost,
+SWAPPED = 0.04  # and of the others become any token
 SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "tinyshakespeare.txt"
 
 
@@ -56,7 +58,8 @@ class TutorData:
     def fill(self, number):
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
         talker = Talker(self.corpus, number, self.recipe.seed)
-        rows = [self.encode(c, rng) for c in chain(talker.conversations(), talker.openings())]
+        whole, opening = ([], 1) if number < FIRST_ROUNDS else (talker.conversations(), OPENING)
+        rows = [self.encode(c, rng, opening) for c in chain(whole, talker.openings())]
         rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.97, 1.03))
         groups, group, longest = [], [], 0
         for row in rows:
@@ -72,14 +75,14 @@ class TutorData:
     def noise(self, rng):
         """What a question's tokens become, so that a word which the model does not know changes little."""
         def hear(ids):
-            kept = [i for i in ids if rng.random() >= NOISE]
-            return [rng.randrange(len(self.special), self.recipe.shape.n_vocab) if rng.random() < NOISE else i for i in kept]
+            kept = [i for i in ids if rng.random() >= LOST]
+            return [rng.randrange(len(self.special), self.recipe.shape.n_vocab) if rng.random() < SWAPPED else i for i in kept]
 
         return hear
 
-    def encode(self, conversation, rng):
-        """(ids, targets, asked) of a conversation, cut before the turn that would not fit into the context; of prose all is
-        learned."""
+    def encode(self, conversation, rng, opening):
+        """(ids, targets, asked) of a conversation, cut before the turn that would not fit into the context, or after `opening`
+        tokens of the last answer; of prose all is learned."""
         if "page" in conversation:
             ids = self.encoder.plain(conversation["page"])[:self.recipe.shape.n_ctx]
             return ids[:-1], ids[1:], []
@@ -95,7 +98,7 @@ class TutorData:
             learned += marks
         if conversation.get("cut"):  # a turn that was given whole is learned no more than the question after it
             begin = len(ids) - len(more) + marks.index(True)
-            ids, learned = ids[:begin + OPENING], [False] * begin + learned[begin:begin + OPENING]
+            ids, learned = ids[:begin + opening], [False] * begin + learned[begin:begin + opening]
         return ids[:-1], [i if mark else IGNORED for i, mark in zip(ids[1:], learned[1:])], asked
 
 

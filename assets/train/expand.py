@@ -17,11 +17,10 @@ from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 SEED = 1
 EACH = 1  # how often a round asks each fact in each language outright
 OPENINGS = 16  # and how often besides, with no more than the beginning of the answer
-LATER = 23  # the round from which on questions are mostly a fact's own, and openings may follow up
-OWN_LATER = 0.85
-FOLLOW_LATER = 0.25
+OWN = 0.8  # of the questions are a fact's own where it has some, not of a template
+FOLLOW = 0.2  # of the openings follow up
 OFF_SHARE = 0.22  # of the turns that are asked outright
-PAGES = 0.04  # of a round's conversations are prose instead
+PAGES = 0.1  # of a round's conversations are prose instead
 VARIED = 0.35  # of the questions about facts have a word said differently
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
 ORDINARY = ("what", "how", "why", "formula", "pro", "con", "who", "models", "size", "cost", "example", "where")
@@ -106,7 +105,6 @@ class Talker:
 
     def __init__(self, corpus, round_number, seed=SEED):
         self.corpus = corpus
-        self.later = round_number >= LATER
         self.rng = random.Random(f"{seed}/{round_number}")
         self.off = [fact for fact in corpus.facts if fact.kind == "off"]
         self.waiting = [(fact, language) for fact in corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
@@ -128,7 +126,7 @@ class Talker:
                 self.say(turns, *self.off_topic(language))
             else:
                 said = self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
-                step = self.follow_up(*said) if self.later and self.rng.random() < FOLLOW_LATER else None
+                step = self.follow_up(*said) if self.rng.random() < FOLLOW else None
                 if step is not None:
                     turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]  # a sentence of the first answer is enough
                     self.say(turns, *step)
@@ -138,11 +136,11 @@ class Talker:
         """Prose without turns, for writing freely: answers about one or two subjects, one after another."""
         rng, paragraphs = self.rng, []
         language = rng.choice(LANGUAGES)
-        while len(paragraphs) < 12:
-            group = rng.choice(list(self.corpus.subjects.values()))
-            if group[0].kind == "fact":
-                paragraphs += [rng.choice(fact.sides[language].answers) for fact in group]
-        return {"page": "\n\n".join(paragraphs)}
+        groups = [group for group in self.corpus.subjects.values() if group[0].kind == "fact"]
+        for group in rng.sample(groups, len(groups)):  # none comes again: a model learns to go in circles from text that does
+            paragraphs += [rng.choice(fact.sides[language].answers) for fact in group]
+            if len(paragraphs) >= 12:
+                return {"page": "\n\n".join(paragraphs)}
 
     def conversation(self):
         rng, turns = self.rng, []
@@ -185,8 +183,7 @@ class Talker:
         plain = self.corpus.plain[fact.id, language]
         own = [question for intent, question in plain if intent is None]
         intents = sorted({intent for intent, _ in plain if intent})
-        share = OWN_LATER if self.later else max(0.35, len(own) / (len(own) + 8 * len(intents)))
-        if own and (not intents or self.rng.random() < share):
+        if own and (not intents or self.rng.random() < OWN):
             return self.rng.choice(own)
         intent = self.rng.choice(intents)
         return self.rng.choice([question for kind, question in plain if kind == intent])

@@ -15,6 +15,7 @@ from tokens import CHAT_TEMPLATE, PRE_TOKENIZER, TEXT_END, TURN_END
 ROOT = Path(__file__).parents[2]
 FILE_TYPES = {"f32": 0, "f16": 1, "q8_0": 7}
 NORMAL, CONTROL = 1, 3
+TEMPERATURE = 0.2  # of the tutor, whose first tokens decide which fact an answer is; llama.cpp's key
 
 
 def shape_keys(recipe):
@@ -65,6 +66,7 @@ def general_keys(recipe, kind, saved):
             "general.training.tokens_learned": saved["n_learned"]}
     if recipe.data == "tutor":
         keys["general.training.text_sha256"] = text_hash()
+        keys["general.sampling.temp"] = TEMPERATURE
     if kind == "q8_0":
         keys["general.quantization_version"] = 2
     return keys

@@ -117,8 +117,7 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """forward(ids [batch, n_tokens]) -> hidden states [batch, n_tokens, d_model] (middle: and those that half of the layers
-    left); head(x) -> logits [.., n_vocab]."""
+    """forward(ids [batch, n_tokens]) -> hidden states [batch, n_tokens, d_model]; head(x) -> logits [.., n_vocab]."""
 
     def __init__(self, shape):
         super().__init__()
@@ -137,22 +136,27 @@ class Transformer(nn.Module):
             self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
             self.positions.weight.data = 0.07 * sinusoids(shape.n_ctx, shape.d_model)
 
-    def forward(self, ids, middle=False):
-        n_tokens = ids.shape[1]
+    def forward(self, ids):
+        return self.upper(self.lower(ids))
+
+    def lower(self, ids):
+        """[batch, n_tokens, d_model] that half of the layers leave."""
         x = self.embedding(ids)
-        angles = bias = None
         if self.shape.position == "learned":
-            x = x + self.positions.weight[:n_tokens]
-        elif self.shape.position == "rope":
-            angles = rope_angles(self.shape, n_tokens, ids.device)
-        else:
-            bias = self.alibi(n_tokens, ids.device)
-        x = self.dropout(x)
-        for number, layer in enumerate(self.layers):
-            if number == self.shape.n_layers // 2:
-                half = x
+            x = x + self.positions.weight[:ids.shape[1]]
+        return self.through(self.layers[:self.shape.n_layers // 2], self.dropout(x))
+
+    def upper(self, x):
+        """What the other half makes of it."""
+        return self.norm(self.through(self.layers[self.shape.n_layers // 2:], x))
+
+    def through(self, layers, x):
+        n_tokens, device = x.shape[1], x.device
+        angles = rope_angles(self.shape, n_tokens, device) if self.shape.position == "rope" else None
+        bias = self.alibi(n_tokens, device) if self.shape.position == "alibi" else None
+        for layer in layers:
             x = layer(x, angles, bias)
-        return (self.norm(x), half) if middle else self.norm(x)
+        return x
 
     def head(self, x):
         return F.linear(x, self.embedding.weight)

@@ -17,15 +17,14 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 
-from data import IGNORED, ShakespeareData, TutorData
+from data import FIRST_ROUNDS, IGNORED, ShakespeareData, TutorData
 from model import Guide
 from recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
-GUIDED = 32  # the round from which on the tutor has its guide
-GUIDE_SHARE = 0.3
+GUIDE_SHARE = 0.3  # of the loss, once the model itself learns too
 
 
 def rate_share(recipe, step):
@@ -48,16 +47,23 @@ def make_optimizers(model, guide, recipe):
             torch.optim.AdamW(adam, lr=recipe.learning_rate, betas=(0.9, 0.95))]
 
 
-def loss_of(model, guide, ids, targets, asked):
-    """Mean negative log-likelihood of the learned targets (only their positions go through the head), and of the facts that
-    are asked for where there is a guide: what is reported, what is minimised."""
-    x, half = model(ids, middle=True) if guide is not None else (model(ids), None)
+def loss_of(model, ids, targets):
+    """Mean negative log-likelihood of the learned targets; only their positions go through the head."""
     learned = targets != IGNORED
-    loss = F.cross_entropy(model.head(x[learned]), targets[learned])
-    if guide is None or not len(asked):
-        return loss, loss
+    return F.cross_entropy(model.head(model(ids)[learned]), targets[learned])
+
+
+def guided_losses(model, guide, ids, targets, asked, first):
+    """What is reported and what is minimised: at first the guide's negative log-likelihood of the facts that are asked for, and
+    nothing above it is computed; then the model's loss, and that with a share of the guide's."""
+    half = model.lower(ids)
     row, position, fact = asked.unbind(1)
-    return loss, loss + GUIDE_SHARE * F.cross_entropy(guide(half[row, position]), fact)
+    guide_loss = F.cross_entropy(guide(half[row, position]), fact) if len(asked) else half.new_zeros(())
+    if first:
+        return guide_loss, guide_loss
+    learned = targets != IGNORED
+    loss = F.cross_entropy(model.head(model.upper(half)[learned]), targets[learned])
+    return loss, loss + GUIDE_SHARE * guide_loss
 
 
 def prepare_data(recipe, folder):
@@ -110,14 +116,17 @@ class Run:
     def advance(self, data):
         """One step."""
         recipe = self.recipe
-        guide = self.guide if self.place[0] >= GUIDED else None
+        first = self.place[0] < FIRST_ROUNDS
         batch, self.place = data.batch(self.place)
         ids, targets, asked = (None if part is None else part.to(self.device) for part in batch)
         self.n_read += ids.numel()
         self.n_learned += int((targets != IGNORED).sum())
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
         self.model.train()
-        loss, minimised = loss_of(self.model, guide, ids, targets, asked)
+        if self.guide is None:
+            loss = minimised = loss_of(self.model, ids, targets)
+        else:
+            loss, minimised = guided_losses(self.model, self.guide, ids, targets, asked, first)
         for module in (self.model, self.guide):
             if module is not None:
                 module.zero_grad(set_to_none=True)

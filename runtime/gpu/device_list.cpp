@@ -149,12 +149,17 @@ PhysicalDevice describe(VkPhysicalDevice handle, uint32_t index) {
     return device;
 }
 
+/// What of two devices of one rank decides: memory, then the vectors that a software device computes on.
+auto strength(const PhysicalDevice& device) {
+    return std::pair(device.info.memory, device.traits.subgroup);
+}
+
 void mark_chosen(std::vector<PhysicalDevice>& devices) {
     PhysicalDevice* best = nullptr;
     for (auto& device : devices) {
         if (!device.info.usable) continue;
         if (!best || rank(device.info) < rank(best->info) ||
-            (rank(device.info) == rank(best->info) && device.info.memory > best->info.memory))
+            (rank(device.info) == rank(best->info) && strength(device) > strength(*best)))
             best = &device;
     }
     for (auto& device : devices) {
@@ -163,7 +168,7 @@ void mark_chosen(std::vector<PhysicalDevice>& devices) {
             device.info.reason = devices.size() == 1 ? "the only device" : "the best: " + device.info.type;
         } else if (device.info.usable) {
             device.info.reason = rank(device.info) == rank(best->info)
-                                     ? "usable; " + best->info.name + " has no less memory"
+                                     ? "usable; " + best->info.name + " is no weaker"
                                      : "usable; " + best->info.name + " is a " + best->info.type;
         }
     }

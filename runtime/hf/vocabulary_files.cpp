@@ -73,6 +73,7 @@ class Reader {
         std::vector<int64_t> ends = ids_of(generation_, "eos_token_id");
         for (const int64_t id : ids_of(config_, "eos_token_id")) ends.push_back(id);
         metadata_.values["tokenizer.json.end_token_ids"] = ends;
+        read_sampler();
         if (const auto text = chat_template(tokenizer_)) metadata_.values["tokenizer.chat_template"] = *text;
         if (const auto path = folder / "chat_template.jinja"; std::filesystem::exists(path, error)) {
             const MappedFile map(path.string());
@@ -82,6 +83,19 @@ class Reader {
     }
 
   private:
+    /// What the makers advise, under the keys that a GGUF file has it; only where they sample at all.
+    void read_sampler() {
+        if (!generation_.flag({"do_sample"}).value_or(false)) return;
+        constexpr std::pair<const char*, const char*> names[]{{"temperature", "temp"},
+                                                              {"top_p", "top_p"},
+                                                              {"min_p", "min_p"},
+                                                              {"repetition_penalty", "penalty_repeat"}};
+        for (const auto& [name, key] : names)
+            if (const auto value = generation_.real({name}))
+                metadata_.values[std::string("general.sampling.") + key] = *value;
+        if (const auto k = generation_.count({"top_k"})) metadata_.values["general.sampling.top_k"] = *k;
+    }
+
     /// BOS or EOS: what the tokenizer's template puts there, else the token that a file names, else its id.
     void read_special(const char* token, const std::string& name) {
         const std::string id_key = "tokenizer.ggml." + name + "_token_id",

@@ -1,0 +1,286 @@
+"""The window as a person uses it, on a display of its own: python3 window_x11.py --kvasir PROGRAM
+
+Under Xvfb, with xdotool: type, send, branch, edit, switch models, stop, answer again, close while it writes and open again, be killed while it
+writes and open again, switch devices. What it waits for are the window's title and the conversation's file; where a named item lies
+is told by a script (`where NAME`) that plays the same in a copy of the user's folders.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PATIENCE = 120  # seconds for any one thing; nothing here takes more than a few
+WIDTH, HEIGHT = 1280, 800
+
+
+def wait_for(what, condition):
+    """The condition's value, once it has one."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {PATIENCE} s")
+
+
+def rest(*processes):
+    """Returns once these have slept for a while, all threads of them: what was sent has been drawn, for a window with nothing to do draws
+    nothing."""
+
+    def busy():
+        found = []
+        for process in processes:
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # it has ended
+                    state, *numbers = (thread / "stat").read_text().rsplit(")", 1)[1].split()
+                    found.append((thread.name, state in "RD", numbers[10:12]))  # user and system time
+        return found
+
+    before, quiet = busy(), 0
+
+    def slept():
+        nonlocal before, quiet
+        now = busy()
+        quiet = quiet + 1 if now == before and not any(runs for _, runs, _ in now) else 0
+        before = now
+        return quiet >= 8
+
+    wait_for("rest", slept)
+
+
+class Display:
+    """An X server without a screen, for as long as the block lasts."""
+
+    def __enter__(self):
+        read, write = os.pipe()
+        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp", "-noreset"],
+                                       pass_fds=[write], stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as told:
+            os.environ["DISPLAY"] = ":" + told.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        self.server.wait()
+
+
+def xdotool(*arguments):
+    done = subprocess.run(["xdotool", *map(str, arguments)], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+class ClientMessage(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("send_event", ctypes.c_int), ("display", ctypes.c_void_p),
+                ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong), ("format", ctypes.c_int), ("data", ctypes.c_long * 5),
+                ("rest", ctypes.c_long * 24)]  # an XEvent is 24 longs; more does no harm
+
+
+def ask_to_close(window):
+    """What a window manager sends for a click on the title bar's cross; there is none here."""
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    x.XInternAtom.restype = ctypes.c_ulong
+    x.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    x.XSendEvent.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
+    x.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    display = x.XOpenDisplay(None)
+    event = ClientMessage(type=33, window=window, format=32, message_type=x.XInternAtom(display, b"WM_PROTOCOLS", 0))
+    event.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+    x.XSendEvent(display, window, 0, 0, ctypes.byref(event))
+    x.XCloseDisplay(display)
+
+
+class User:
+    """Somebody with folders of their own, and the window when it is open."""
+
+    def __init__(self, program, folder, display):
+        self.program, self.folder, self.display = program, folder, display
+        self.process = None
+        settings = folder / "config/kvasir/settings.json"
+        settings.parent.mkdir(parents=True)
+        # A long context, so that an answer that is to be stopped is still being written then.
+        settings.write_text(json.dumps({"width": WIDTH, "height": HEIGHT, "n_ctx": 16384}))
+
+    def environment(self, folder):
+        return os.environ | {"XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder / "config")}
+
+    def open(self, model=None, title="Kvasir - "):
+        self.process = subprocess.Popen([self.program, "window"] + ([model] if model else []), env=self.environment(self.folder))
+        self.window = int(wait_for("a window", lambda: xdotool("search", "--pid", self.process.pid, "--name", "Kvasir")).split()[0])
+        xdotool("windowfocus", "--sync", self.window)
+        self.ready(title)
+
+    def title(self):
+        assert self.process.poll() is None, f"the program ended with {self.process.returncode}"
+        return xdotool("getwindowname", self.window)
+
+    def ready(self, title):
+        wait_for(title, lambda: self.title().startswith(title) and " - loading" not in self.title())
+
+    def places(self, *script, of=None):
+        """Where the script's `where` lines say that items are, with these folders (as they are now, or as `of` has them)."""
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / "user"
+            shutil.copytree(of or self.folder, copy)
+            path = Path(scratch) / "script"
+            path.write_text("\n".join(("wait loaded",) + script) + "\n")
+            done = subprocess.run([self.program, "window", "--script", path, "--width", str(WIDTH), "--height", str(HEIGHT)],
+                                  env=self.environment(copy), capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return [tuple(map(int, line.rsplit(":", 1)[1].split())) for line in done.stdout.splitlines() if line.startswith("where ")]
+
+    def rest(self):
+        rest(self.process.pid, self.display.server.pid)
+
+    def click(self, place):
+        xdotool("mousemove", *place)
+        xdotool("click", 1)
+        self.rest()
+
+    def type(self, text):
+        xdotool("type", "--delay", 5, text)
+        self.rest()
+
+    def key(self, *chords):
+        xdotool("key", *chords)
+        self.rest()
+
+    def messages(self):
+        """The conversation as its file has it: {number: message with its tokens, its end}; the newest file."""
+        files = sorted((self.folder / "data/kvasir/conversations").glob("*.jsonl"))
+        found = {}
+        for line in files[-1].read_text().splitlines(keepends=True) if files else []:
+            if not line.endswith("\n"):
+                continue  # still being written
+            one = json.loads(line)
+            if "message" in one:
+                found[one["message"]] = one | {"ids": [], "why": None}
+            elif "token" in one:
+                found[one["token"][0]]["ids"].append(one["token"][1])
+            elif "end" in one:
+                found[one["end"]]["why"] = one["why"]
+        return found
+
+    def answers(self):
+        return [m for m in self.messages().values() if m["role"] == "assistant"]
+
+    def ask(self, text):
+        """Types and sends; the answer, as soon as it has a token."""
+        before = len(self.answers())
+        self.type(text)
+        xdotool("key", "Return")
+        return self.next_answer(before)
+
+    def next_answer(self, before):
+        return wait_for("an answer", lambda: [m for m in self.answers()[before:] if m["ids"]])[-1]
+
+    def ended(self, answer, why):
+        def end():
+            return self.messages()[answer["message"]]["why"]
+
+        assert wait_for("the answer's end", end) == why, f"it ended by {end()}, not {why}"
+
+    def close(self):
+        ask_to_close(self.window)
+        status = self.process.wait(PATIENCE)
+        assert status == 0, f"closing ended with {status}"
+
+
+def play(user):
+    fresh = user.folder.with_name("fresh")
+    shutil.copytree(user.folder, fresh)
+    user.open("tutor", "Kvasir - Kvasir tutor")
+
+    # A token's place in a copy where the same was asked: equal seeds give equal texts.
+    thanks = user.ask("Thank you!")
+    user.ended(thanks, "end")
+    at = user.messages()[thanks["message"]]
+    spoken = [user.program, "generate", "tutor", "--prompt", "Thank you!", "-n", "1", "--json"]
+    n_prompt = len(json.loads(subprocess.check_output(spoken, stderr=subprocess.DEVNULL))["prompt_ids"])
+    asked = ["click message", "type Thank you!", "key Enter", "wait tokens 1", "wait idle"]
+    token, other = user.places(*asked, f"where token {n_prompt}", f"click token {n_prompt}", "where candidate 1", of=fresh)
+    user.click(token)
+    user.click(other)
+    branch = user.next_answer(1)
+    user.ended(branch, "end")
+    assert branch["parent"] == at["parent"] and branch["ids"][0] != at["ids"][0], "a branch begins with another token"
+
+    edit, done = user.places("where edit 0", "click edit 0", "where edit done")
+    user.click(edit)
+    user.key("ctrl+a")
+    user.type("What is a token?")
+    user.click(done)
+    edited = user.next_answer(2)
+    user.ended(edited, "end")
+    question = user.messages()[edited["parent"]]
+    assert question["text"] == "What is a token?" and question["parent"] is None, f"not a version of the first message: {question}"
+
+    (built_in,) = user.places("key Ctrl+O", "where built-in shakespeare-alibi")
+    user.key("ctrl+o")
+    user.click(built_in)
+    user.ready("Kvasir - Shakespeare, ALiBi")
+    user.key("ctrl+l")
+    endless = user.ask("To be")
+    xdotool("key", "Escape")
+    user.ended(endless, "stopped")
+    again = len(user.answers())
+    xdotool("key", "ctrl+r")
+    user.next_answer(again)
+    user.close()
+
+    kept = user.messages()
+    user.open(title="Kvasir - Shakespeare, ALiBi")
+    assert user.messages() == kept, "opening changes nothing"
+    after = user.ask("or not")
+    question = user.messages()[after["parent"]]
+    assert question["parent"] == max(kept), "it goes on where it was left"
+    user.process.send_signal(signal.SIGKILL)
+    user.process.wait()
+
+    seen = user.messages()
+    user.open(title="Kvasir - Shakespeare, ALiBi")
+    for number, message in seen.items():
+        assert user.messages()[number]["ids"] == message["ids"], "what was written is there"
+    assert not list((user.folder / "data").rglob("*.broken")), "nothing is damaged"
+
+    devices = json.loads(subprocess.check_output([user.program, "devices", "--json"]))["devices"]
+    others = [d["index"] for d in devices if not d["chosen"] and d["reason"] != "cannot run Kvasir"]
+    if others:
+        button, other = user.places("where device", "click device", f"where device {others[0]}")
+        user.click(button)
+        user.click(other)
+        settings = user.folder / "config/kvasir/settings.json"
+        wait_for("the other device", lambda: json.loads(settings.read_text()).get("device") == str(others[0]))
+        user.ready("Kvasir - Shakespeare, ALiBi")
+        user.key("ctrl+l")
+        user.ask("that is")
+    user.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kvasir", required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, Display() as display:
+        user = User(options.kvasir, Path(scratch) / "user", display)
+        try:
+            play(user)
+        finally:
+            if user.process and user.process.poll() is None:
+                user.process.kill()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

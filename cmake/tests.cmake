@@ -91,7 +91,7 @@ endif()
 
 if(KVASIR_WINDOW)
     add_executable(kvasir_ui_tests ${ui_tests_files})
-    target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui kvasir_warnings doctest::doctest)
+    target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui imgui_window kvasir_warnings doctest::doctest)
     target_compile_definitions(kvasir_ui_tests PRIVATE KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     foreach(file IN LISTS ui_tests_files)
         if(file MATCHES "_test\\.cpp$")

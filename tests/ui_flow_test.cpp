@@ -88,21 +88,25 @@ TEST_CASE("flow: the sampler is the model's until the user has one, and again wh
     Window w(folder);
     RunningModel model = *synthetic_snapshot(0).model;
     model.sampler.temperature = 0.25f;
-    w.ui.apply(Loaded{model});
-    w.frame();
+    auto load = [&] {
+        w.ui.apply(Loaded{model});
+        w.frame();
+    };
+    auto choose = [&](const char* preset) {
+        w.click("sampler");
+        w.click(preset);
+        w.click("message"); // closes the popup
+    };
+    load();
     Answer first = w.say("q");
     CHECK(first.sampler == SamplerOptions{.temperature = 0.25f});
     w.reply(first, {"one"});
-    w.click("sampler");
-    w.click("preset inventive");
-    w.press(ImGuiKey_Escape);
-    w.ui.apply(Loaded{model}); // another load changes nothing that is the user's
+    choose("preset inventive");
+    load(); // changes nothing that is the user's
     Answer second = w.say("q");
     CHECK(second.sampler.temperature == 1.2f);
     w.reply(second, {"two"});
-    w.click("sampler");
-    w.click("preset model's");
-    w.press(ImGuiKey_Escape);
+    choose("preset model's");
     CHECK(w.say("q").sampler.temperature == 0.25f);
     CHECK(!w.ui.settings().sampler);
 }

@@ -33,8 +33,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int trailing_frames =
     3; ///< after the last change: ImGui lays out in one frame what it draws in the next
-constexpr double slow_interval = 0.1; ///< seconds between frames while a software device generates and draws
-constexpr double script_patience = 600; ///< seconds that a script waits for the model
+constexpr double drawing_share = 0.05; ///< of the time, while a software device generates and draws
+constexpr double least_interval = 0.1, longest_interval = 1; ///< seconds between frames then
+constexpr double script_patience = 600;                      ///< seconds that a script waits for the model
 
 fs::path user_folder(const char* variable, const char* below_home) {
     if (const char* folder = std::getenv(variable); folder && *folder) return folder;
@@ -215,8 +216,10 @@ int show(const WindowOptions& options) {
         while (!glfwWindowShouldClose(glfw.window) && interrupts() == 0) {
             const double since = std::chrono::duration<double>(Clock::now() - drawn).count();
             const bool slow = canvas.software() && ui.snapshot().generating;
-            if (slow && since < slow_interval)
-                glfwWaitEventsTimeout(slow_interval - since);
+            const double interval =
+                std::clamp(ui.snapshot().frame_ms / 1000 / drawing_share, least_interval, longest_interval);
+            if (slow && since < interval)
+                glfwWaitEventsTimeout(interval - since);
             else if (frames > 0)
                 glfwPollEvents();
             else
@@ -225,8 +228,8 @@ int show(const WindowOptions& options) {
             const bool news = exchange(ui, worker);
             if (input || news || ui.wants_frame()) frames = trailing_frames;
             const double waited = std::chrono::duration<double>(Clock::now() - drawn).count();
-            if (slow && !input && waited < slow_interval) continue; // the model gets the processor
-            if (frames == 0) frames = 1;                            // exposed, resized
+            if (slow && !input && waited < interval) continue; // the model gets the processor
+            if (frames == 0) frames = 1;                       // exposed, resized
             float scale = 1, other = 1;
             glfwGetWindowContentScale(glfw.window, &scale, &other);
             ui.set_scale(scale);

@@ -368,7 +368,8 @@ void Canvas::draw(int width, int height) {
     uint32_t index = 0;
     const bool shows = c.window && c.acquire(index);
     c.begin();
-    const VkClearValue clear{};
+    const ImVec4& behind = ImGui::GetStyle().Colors[ImGuiCol_WindowBg];
+    const VkClearValue clear{{{behind.x, behind.y, behind.z, 1}}};
     VkRenderPassBeginInfo pass{VK_STRUCTURE_TYPE_RENDER_PASS_BEGIN_INFO};
     pass.renderPass = c.pass, pass.framebuffer = c.framebuffer;
     pass.renderArea.extent = {uint32_t(width), uint32_t(height)};

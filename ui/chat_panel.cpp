@@ -230,7 +230,10 @@ void Ui::input_box() {
     const std::string draft = input_;
     const bool entered = input_multiline("##message", input_, box, flags);
     mark("message");
-    if (ImGui::IsKeyPressed(ImGuiKey_Escape)) input_ = draft; // it stops an answer, and takes nothing back
+    if (ImGui::IsKeyPressed(ImGuiKey_Escape)) { // it stops an answer, and takes neither words nor keyboard
+        input_ = draft;
+        focus_input_ |= ImGui::IsItemDeactivated();
+    }
     if (entered) send(), focus_input_ = true;
     if (input_.empty()) {
         const ImVec2 low = ImGui::GetItemRectMin();

@@ -58,6 +58,8 @@ need_build_packages() {
     need libfontconfig-dev /usr/include/fontconfig/fontconfig.h
     need pkg-config pkg-config
     need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+    compgen -G '/usr/share/fonts/*/*/*CJK*' >/dev/null || # any that shows Chinese
+        need fonts-wqy-microhei '/usr/share/fonts/truetype/*/*[Hh]ei*'
 }
 
 need_all_packages() { # for ./tests/run --all

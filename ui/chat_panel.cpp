@@ -84,7 +84,10 @@ void Ui::message_tokens(uint32_t index) {
     auto part = [&](std::string_view shown, uint32_t i) {
         const float width =
             shown.empty() ? size * 0.3f : ImGui::CalcTextSize(shown.data(), shown.data() + shown.size()).x;
-        if (pen.x + width > right && pen.x > origin.x) pen = {origin.x, pen.y + line};
+        if (pen.x + width > right && pen.x > origin.x) {
+            pen = {origin.x, pen.y + line};
+            if (shown.starts_with(' ')) pen.x -= ImGui::CalcTextSize(" ").x; // words begin at the edge
+        }
         const ImVec2 low = pen, high{pen.x + width, pen.y + line * 0.92f};
         pen.x += width;
         if (!ImGui::IsRectVisible(low, high)) return;

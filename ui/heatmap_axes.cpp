@@ -90,8 +90,10 @@ void draw_axes(ImDrawList& list, const AxesFrame& f, const std::function<std::st
     });
     each(f.x, f.size.x, f.cell, f.n, step_of(f.cell, em(5)), [&](uint32_t i) {
         const float x = f.at_key(i + 0.5), y = bottom;
+        const std::string text = std::to_string(i);
+        const float width = ImGui::CalcTextSize(text.c_str()).x; // the last one would be cut at the edge
         list.AddLine({x, y}, {x, y + gap}, grid);
-        list.AddText({x, y + gap}, text_color(false), std::to_string(i).c_str());
+        list.AddText({std::min(x, f.corner.x + f.size.x - width), y + gap}, text_color(false), text.c_str());
     });
 }
 

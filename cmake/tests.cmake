@@ -79,12 +79,15 @@ endif()
 find_program(KVASIR_XVFB Xvfb)
 find_program(KVASIR_XDOTOOL xdotool)
 if(KVASIR_WINDOW AND KVASIR_PYTHON AND KVASIR_XVFB AND KVASIR_XDOTOOL AND KVASIR_LAVAPIPE_ICD AND NOT KVASIR_SANITIZE)
+    add_library(lose_device MODULE tests/lose_device.cpp)
+    target_link_libraries(lose_device PRIVATE kvasir_warnings kvasir_vulkan ${CMAKE_DL_LIBS})
     set(drivers ${KVASIR_LAVAPIPE_ICD})
     if(KVASIR_SWIFTSHADER_ICD) # devices to switch between
         string(APPEND drivers ":${KVASIR_SWIFTSHADER_ICD}")
     endif()
     add_test(NAME ${build}.display.window
-             COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/window_x11.py --kvasir $<TARGET_FILE:kvasir_app>)
+             COMMAND ${KVASIR_PYTHON} ${PROJECT_SOURCE_DIR}/tests/window_x11.py --kvasir $<TARGET_FILE:kvasir_app>
+                     --lose-device $<TARGET_FILE:lose_device>)
     set_tests_properties(${build}.display.window PROPERTIES LABELS display ENVIRONMENT
         "PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache;VK_DRIVER_FILES=${drivers};VK_ICD_FILENAMES=${drivers}")
 endif()

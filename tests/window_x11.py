@@ -1,8 +1,9 @@
 """The window as a person uses it, on a display of its own: python3 window_x11.py --kvasir PROGRAM
 
 Under Xvfb, with xdotool: type, send, branch, edit, switch models, stop, answer again, close while it writes and open again, be killed while it
-writes and open again, switch devices. What it waits for are the window's title and the conversation's file; where a named item lies
-is told by a script (`where NAME`) that plays the same in a copy of the user's folders.
+writes and open again, switch devices, lose one. What it waits for are the window's title and the conversation's file; where a named item lies
+is told by a script (`where NAME`) that plays the same in a copy of the user's folders. Where the Vulkan validation layer is installed it
+watches, and must have nothing to say.
 """
 
 import argparse
@@ -20,6 +21,9 @@ from pathlib import Path
 
 PATIENCE = 120  # seconds for any one thing; nothing here takes more than a few
 WIDTH, HEIGHT = 1280, 800
+VALIDATION = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation",
+              "VK_LAYER_ENABLES": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT"}
+LAYER = Path("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json")
 
 
 def wait_for(what, condition):
@@ -104,9 +108,9 @@ def ask_to_close(window):
 class User:
     """Somebody with folders of their own, and the window when it is open."""
 
-    def __init__(self, program, folder, display):
-        self.program, self.folder, self.display = program, folder, display
-        self.process = None
+    def __init__(self, program, folder, display, lose_device):
+        self.program, self.folder, self.display, self.lose_device = program, folder, display, lose_device
+        self.process, self.said, self.lost = None, folder.with_name("said"), folder.with_name("lost")
         settings = folder / "config/kvasir/settings.json"
         settings.parent.mkdir(parents=True)
         # A long context, so that an answer that is to be stopped is still being written then.
@@ -116,7 +120,10 @@ class User:
         return os.environ | {"XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder / "config")}
 
     def open(self, model=None, title="Kvasir - "):
-        self.process = subprocess.Popen([self.program, "window"] + ([model] if model else []), env=self.environment(self.folder))
+        with open(self.said, "ab") as said:
+            more = {"LD_PRELOAD": self.lose_device, "KVASIR_LOSE_DEVICE": str(self.lost)} | (VALIDATION if LAYER.exists() else {})
+            self.process = subprocess.Popen([self.program, "window"] + ([model] if model else []), stdout=said,
+                                            env=self.environment(self.folder) | more)
         self.window = int(wait_for("a window", lambda: xdotool("search", "--pid", self.process.pid, "--name", "Kvasir")).split()[0])
         xdotool("windowfocus", "--sync", self.window)
         self.ready(title)
@@ -264,16 +271,28 @@ def play(user):
         wait_for("the other device", lambda: json.loads(settings.read_text()).get("device") == str(others[0]))
         user.ready("Kvasir - Shakespeare, ALiBi")
         user.key("ctrl+l")
-        user.ask("that is")
+        endless = user.ask("that is")
+        xdotool("key", "Escape")
+        user.ended(endless, "stopped")
+    lost = user.ask("and there")
+    user.lost.touch()  # see lose_device.cpp
+    user.ended(lost, "error")
+    user.key("ctrl+o")
+    user.click(built_in)
+    user.ready("Kvasir - Shakespeare, ALiBi")
+    user.key("ctrl+l")
+    user.ask("again")
     user.close()
+    assert user.said.read_text() == "", f"the validation layer says: {user.said.read_text()[:2000]}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kvasir", required=True)
+    parser.add_argument("--lose-device", required=True, help="the library of lose_device.cpp")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, Display() as display:
-        user = User(options.kvasir, Path(scratch) / "user", display)
+        user = User(options.kvasir, Path(scratch) / "user", display, options.lose_device)
         try:
             play(user)
         finally:

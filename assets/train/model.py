@@ -134,7 +134,7 @@ class Transformer(nn.Module):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * shape.n_layers))
         if shape.position == "learned":  # last, so that the other weights start equal for every position coding
             self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
-            self.positions.weight.data = 0.015 * sinusoids(shape.n_ctx, shape.d_model)
+            self.positions.weight.data = 0.07 * sinusoids(shape.n_ctx, shape.d_model)
 
     def forward(self, ids):
         return self.upper(self.lower(ids))

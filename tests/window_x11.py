@@ -4,6 +4,9 @@ Under Xvfb, with xdotool: type, send, branch, edit, switch models, stop, answer 
 writes and open again, switch devices, lose one. What it waits for are the window's title and the conversation's file; where a named item lies
 is told by a script (`where NAME`) that plays the same in a copy of the user's folders. Where the Vulkan validation layer is installed it
 watches, and must have nothing to say.
+
+With --soak MINUTES it is used for that long instead (questions, other answers, panels, conversations, models), and its memory must not
+grow.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -110,6 +114,7 @@ class User:
 
     def __init__(self, program, folder, display, lose_device):
         self.program, self.folder, self.display, self.lose_device = program, folder, display, lose_device
+        self.validation = VALIDATION if LAYER.exists() else {}
         self.process, self.said, self.lost = None, folder.with_name("said"), folder.with_name("lost")
         settings = folder / "config/kvasir/settings.json"
         settings.parent.mkdir(parents=True)
@@ -121,7 +126,7 @@ class User:
 
     def open(self, model=None, title="Kvasir - "):
         with open(self.said, "ab") as said:
-            more = {"LD_PRELOAD": self.lose_device, "KVASIR_LOSE_DEVICE": str(self.lost)} | (VALIDATION if LAYER.exists() else {})
+            more = {"LD_PRELOAD": self.lose_device, "KVASIR_LOSE_DEVICE": str(self.lost)} | self.validation
             self.process = subprocess.Popen([self.program, "window"] + ([model] if model else []), stdout=said,
                                             env=self.environment(self.folder) | more)
         self.window = int(wait_for("a window", lambda: xdotool("search", "--pid", self.process.pid, "--name", "Kvasir")).split()[0])
@@ -164,39 +169,43 @@ class User:
         self.rest()
 
     def messages(self):
-        """The conversation as its file has it: {number: message with its tokens, its end}; the newest file."""
-        files = sorted((self.folder / "data/kvasir/conversations").glob("*.jsonl"))
+        """What the conversations' files have: {(file, number): message with its tokens, its end}; parents by the same keys."""
         found = {}
-        for line in files[-1].read_text().splitlines(keepends=True) if files else []:
-            if not line.endswith("\n"):
-                continue  # still being written
-            one = json.loads(line)
-            if "message" in one:
-                found[one["message"]] = one | {"ids": [], "why": None}
-            elif "token" in one:
-                found[one["token"][0]]["ids"].append(one["token"][1])
-            elif "end" in one:
-                found[one["end"]]["why"] = one["why"]
+        for file in sorted((self.folder / "data/kvasir/conversations").glob("*.jsonl")):
+            for line in file.read_text().splitlines(keepends=True):
+                if not line.endswith("\n"):
+                    continue  # still being written
+                one = json.loads(line)
+                if "message" in one:
+                    at, parent = (file.stem, one["message"]), one["parent"]
+                    found[at] = one | {"at": at, "parent": None if parent is None else (file.stem, parent), "ids": [], "why": None}
+                elif "token" in one:
+                    found[file.stem, one["token"][0]]["ids"].append(one["token"][1])
+                elif "end" in one:
+                    found[file.stem, one["end"]]["why"] = one["why"]
         return found
 
-    def answers(self):
-        return [m for m in self.messages().values() if m["role"] == "assistant"]
+    def new_answer(self, act):
+        """The answer that comes of act(), as soon as it has a token."""
+        before = self.messages()
+        act()
+
+        def begun():
+            return [m for at, m in self.messages().items() if at not in before and m["role"] == "assistant" and m["ids"]]
+
+        return wait_for("an answer", begun)[0]
 
     def ask(self, text):
-        """Types and sends; the answer, as soon as it has a token."""
-        before = len(self.answers())
         self.type(text)
-        xdotool("key", "Return")
-        return self.next_answer(before)
+        return self.new_answer(lambda: xdotool("key", "Return"))
 
-    def next_answer(self, before):
-        return wait_for("an answer", lambda: [m for m in self.answers()[before:] if m["ids"]])[-1]
+    def stop(self, answer):
+        xdotool("key", "Escape")
+        return wait_for("the end", lambda: self.messages()[answer["at"]]["why"])
 
     def ended(self, answer, why):
-        def end():
-            return self.messages()[answer["message"]]["why"]
-
-        assert wait_for("the answer's end", end) == why, f"it ended by {end()}, not {why}"
+        found = wait_for("the answer's end", lambda: self.messages()[answer["at"]]["why"])
+        assert found == why, f"it ended by {found}, not {why}"
 
     def close(self):
         ask_to_close(self.window)
@@ -212,23 +221,20 @@ def play(user):
     # A token's place in a copy where the same was asked: equal seeds give equal texts.
     thanks = user.ask("Thank you!")
     user.ended(thanks, "end")
-    at = user.messages()[thanks["message"]]
     spoken = [user.program, "generate", "tutor", "--prompt", "Thank you!", "-n", "1", "--json"]
     n_prompt = len(json.loads(subprocess.check_output(spoken, stderr=subprocess.DEVNULL))["prompt_ids"])
     asked = ["click message", "type Thank you!", "key Enter", "wait tokens 1", "wait idle"]
     token, other = user.places(*asked, f"where token {n_prompt}", f"click token {n_prompt}", "where candidate 1", of=fresh)
     user.click(token)
-    user.click(other)
-    branch = user.next_answer(1)
+    branch = user.new_answer(lambda: user.click(other))
     user.ended(branch, "end")
-    assert branch["parent"] == at["parent"] and branch["ids"][0] != at["ids"][0], "a branch begins with another token"
+    assert branch["parent"] == thanks["parent"] and branch["ids"][0] != thanks["ids"][0], "a branch begins with another token"
 
     edit, done = user.places("where edit 0", "click edit 0", "where edit done")
     user.click(edit)
     user.key("ctrl+a")
     user.type("What is a token?")
-    user.click(done)
-    edited = user.next_answer(2)
+    edited = user.new_answer(lambda: user.click(done))
     user.ended(edited, "end")
     question = user.messages()[edited["parent"]]
     assert question["text"] == "What is a token?" and question["parent"] is None, f"not a version of the first message: {question}"
@@ -238,31 +244,26 @@ def play(user):
     user.click(built_in)
     user.ready("Kvasir - Shakespeare, ALiBi")
     user.key("ctrl+l")
-    endless = user.ask("To be")
-    xdotool("key", "Escape")
-    user.ended(endless, "stopped")
-    again = len(user.answers())
-    xdotool("key", "ctrl+r")
-    user.next_answer(again)
+    assert user.stop(user.ask("To be")) == "stopped"
+    user.new_answer(lambda: xdotool("key", "ctrl+r"))
     user.close()
 
     kept = user.messages()
     user.open(title="Kvasir - Shakespeare, ALiBi")
     assert user.messages() == kept, "opening changes nothing"
     after = user.ask("or not")
-    question = user.messages()[after["parent"]]
-    assert question["parent"] == max(kept), "it goes on where it was left"
+    assert user.messages()[after["parent"]]["parent"] == max(kept), "it goes on where it was left"
     user.process.send_signal(signal.SIGKILL)
     user.process.wait()
 
     seen = user.messages()
     user.open(title="Kvasir - Shakespeare, ALiBi")
-    for number, message in seen.items():
-        assert user.messages()[number]["ids"] == message["ids"], "what was written is there"
+    for at, message in seen.items():
+        assert user.messages()[at]["ids"] == message["ids"], "what was written is there"
     assert not list((user.folder / "data").rglob("*.broken")), "nothing is damaged"
 
     devices = json.loads(subprocess.check_output([user.program, "devices", "--json"]))["devices"]
-    others = [d["index"] for d in devices if not d["chosen"] and d["reason"] != "cannot run Kvasir"]
+    others = [device["index"] for device in devices if device["usable"] and not device["chosen"]]
     if others:
         button, other = user.places("where device", "click device", f"where device {others[0]}")
         user.click(button)
@@ -271,9 +272,7 @@ def play(user):
         wait_for("the other device", lambda: json.loads(settings.read_text()).get("device") == str(others[0]))
         user.ready("Kvasir - Shakespeare, ALiBi")
         user.key("ctrl+l")
-        endless = user.ask("that is")
-        xdotool("key", "Escape")
-        user.ended(endless, "stopped")
+        assert user.stop(user.ask("that is")) == "stopped"
     lost = user.ask("and there")
     user.lost.touch()  # see lose_device.cpp
     user.ended(lost, "error")
@@ -283,18 +282,53 @@ def play(user):
     user.key("ctrl+l")
     user.ask("again")
     user.close()
-    assert user.said.read_text() == "", f"the validation layer says: {user.said.read_text()[:2000]}"
+    said = user.said.read_text()
+    assert said == "", f"the validation layer says: {said[:2000]}"
+
+
+def soak(user, minutes):
+    """Use that goes on; memory (resident set) is looked at after each round, which begins and ends alike."""
+    user.validation = {}  # the layer keeps books of its own
+    user.open("tutor", "Kvasir - Kvasir tutor")
+    user.ended(user.ask("What is attention?"), "end")
+    names = ["tab kv", "tab positions", "tab device", "tab tokens"]
+    tabs = user.places("click message", "type x", "key Enter", "wait tokens 1", "key Escape", "wait idle", *(f"where {name}" for name in names))
+    models = {"Kvasir - Kvasir tutor": "tutor", "Kvasir - Shakespeare, RoPE": "shakespeare-rope"}
+    built_in = dict(zip(models, user.places("key Ctrl+O", *(f"where built-in {name}" for name in models.values()))))
+    sizes, end = [], time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        for title, place in reversed(built_in.items()):
+            user.key("ctrl+o")
+            user.click(place)
+            user.ready(title)
+            user.key("ctrl+l")
+            for question in ("What is the KV cache?", "And why?"):
+                user.stop(user.ask(question))
+                user.stop(user.new_answer(lambda: xdotool("key", "ctrl+r")))
+            for tab in tabs:
+                user.click(tab)
+        user.key("ctrl+n")
+        user.key("ctrl+l")
+        status = Path(f"/proc/{user.process.pid}/status").read_text()
+        sizes.append(int(status.split("VmRSS:")[1].split()[0]) // 1024)
+    user.close()
+    fifth = max(1, len(sizes) // 5)
+    early, late = (statistics.median(part) for part in (sizes[fifth:2 * fifth], sizes[-fifth:]))
+    print("MiB resident by round:", *sizes)
+    print(f"{len(sizes)} rounds in {minutes} minutes; MiB resident: {sizes[0]} at first, {early} early, {late} late")
+    assert late <= 1.03 * early + 2, "memory grows"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kvasir", required=True)
     parser.add_argument("--lose-device", required=True, help="the library of lose_device.cpp")
+    parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, Display() as display:
         user = User(options.kvasir, Path(scratch) / "user", display, options.lose_device)
         try:
-            play(user)
+            soak(user, options.soak) if options.soak else play(user)
         finally:
             if user.process and user.process.poll() is None:
                 user.process.kill()

@@ -1,6 +1,7 @@
 #include "ui/canvas.hpp"
 
 #include "runtime/error.hpp"
+#include "ui/swapchain.hpp"
 
 #define GLFW_INCLUDE_VULKAN
 #include <GLFW/glfw3.h>
@@ -15,12 +16,6 @@ namespace {
 
 constexpr VkFormat format = VK_FORMAT_R8G8B8A8_UNORM;
 constexpr const char* what = "drawing the window";
-
-void check(VkResult result, const char* call) {
-    if (result != VK_SUCCESS)
-        throw Error(what, std::string(call) + " gave " + std::to_string(result),
-                    "another driver, or `kvasir chat`, which needs no window");
-}
 
 } // namespace
 
@@ -38,7 +33,6 @@ struct Canvas::Impl {
     VkCommandPool pool = nullptr;
     VkCommandBuffer commands = nullptr;
     VkFence fence = nullptr;
-    VkSemaphore acquired = nullptr;
 
     // the picture
     int width = 0, height = 0;
@@ -47,11 +41,7 @@ struct Canvas::Impl {
     VkImageView view = nullptr;
     VkFramebuffer framebuffer = nullptr;
 
-    // the window's images, and for each a semaphore that its drawing signals
-    VkSwapchainKHR swapchain = nullptr;
-    VkExtent2D extent{};
-    std::vector<VkImage> images;
-    std::vector<VkSemaphore> drawn;
+    std::unique_ptr<Swapchain> swapchain; ///< where there is a window
 
     explicit Impl(GLFWwindow* window_) : window(window_) {
         create_instance();
@@ -64,8 +54,7 @@ struct Canvas::Impl {
         vkDeviceWaitIdle(device);
         ImGui_ImplVulkan_Shutdown();
         drop_picture();
-        drop_swapchain();
-        vkDestroySemaphore(device, acquired, nullptr);
+        swapchain.reset();
         vkDestroyFence(device, fence, nullptr);
         vkDestroyCommandPool(device, pool, nullptr);
         vkDestroyRenderPass(device, pass, nullptr);
@@ -81,12 +70,8 @@ struct Canvas::Impl {
     void start_imgui();
     void create_picture(int w, int h);
     void drop_picture();
-    void create_swapchain();
-    void drop_swapchain();
     uint32_t memory_type(uint32_t allowed, VkMemoryPropertyFlags wanted) const;
     void barrier(VkImage of, VkImageLayout from, VkImageLayout to) const;
-    bool acquire(uint32_t& index);
-    void present(uint32_t index);
     void begin() const;
     void finish(VkSemaphore wait, VkSemaphore signal);
 };
@@ -99,9 +84,10 @@ void Canvas::Impl::create_instance() {
     create.pApplicationInfo = &application;
     if (window)
         create.ppEnabledExtensionNames = glfwGetRequiredInstanceExtensions(&create.enabledExtensionCount);
-    check(vkCreateInstance(&create, nullptr, &instance), "vkCreateInstance");
+    check_drawing(vkCreateInstance(&create, nullptr, &instance), "vkCreateInstance");
     if (window)
-        check(glfwCreateWindowSurface(instance, window, nullptr, &surface), "glfwCreateWindowSurface");
+        check_drawing(glfwCreateWindowSurface(instance, window, nullptr, &surface),
+                      "glfwCreateWindowSurface");
 }
 
 /// A device that can draw to the window; an integrated one before a discrete one before a software one:
@@ -149,18 +135,17 @@ void Canvas::Impl::create_device() {
     VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO};
     create.queueCreateInfoCount = 1, create.pQueueCreateInfos = &queues;
     create.enabledExtensionCount = window ? 1 : 0, create.ppEnabledExtensionNames = &extension;
-    check(vkCreateDevice(physical, &create, nullptr, &device), "vkCreateDevice");
+    check_drawing(vkCreateDevice(physical, &create, nullptr, &device), "vkCreateDevice");
     vkGetDeviceQueue(device, family, 0, &queue);
     VkCommandPoolCreateInfo pools{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
     pools.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT, pools.queueFamilyIndex = family;
-    check(vkCreateCommandPool(device, &pools, nullptr, &pool), "vkCreateCommandPool");
+    check_drawing(vkCreateCommandPool(device, &pools, nullptr, &pool), "vkCreateCommandPool");
     VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
     allocate.commandPool = pool, allocate.commandBufferCount = 1;
-    check(vkAllocateCommandBuffers(device, &allocate, &commands), "vkAllocateCommandBuffers");
+    check_drawing(vkAllocateCommandBuffers(device, &allocate, &commands), "vkAllocateCommandBuffers");
     VkFenceCreateInfo fences{VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    check(vkCreateFence(device, &fences, nullptr, &fence), "vkCreateFence");
-    VkSemaphoreCreateInfo semaphores{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
-    check(vkCreateSemaphore(device, &semaphores, nullptr, &acquired), "vkCreateSemaphore");
+    check_drawing(vkCreateFence(device, &fences, nullptr, &fence), "vkCreateFence");
+    if (window) swapchain = std::make_unique<Swapchain>(physical, device, queue, surface, window);
 }
 
 void Canvas::Impl::create_pass() {
@@ -184,7 +169,7 @@ void Canvas::Impl::create_pass() {
     create.attachmentCount = 1, create.pAttachments = &color;
     create.subpassCount = 1, create.pSubpasses = &subpass;
     create.dependencyCount = 2, create.pDependencies = around;
-    check(vkCreateRenderPass(device, &create, nullptr, &pass), "vkCreateRenderPass");
+    check_drawing(vkCreateRenderPass(device, &create, nullptr, &pass), "vkCreateRenderPass");
 }
 
 void Canvas::Impl::start_imgui() {
@@ -196,7 +181,7 @@ void Canvas::Impl::start_imgui() {
     info.RenderPass = pass;
     info.MinImageCount = info.ImageCount = 2;
     info.MSAASamples = VK_SAMPLE_COUNT_1_BIT;
-    info.CheckVkResultFn = [](VkResult result) { check(result, "a call of ImGui's"); };
+    info.CheckVkResultFn = [](VkResult result) { check_drawing(result, "a call of ImGui's"); };
     ImGui_ImplVulkan_Init(&info);
 }
 
@@ -216,22 +201,22 @@ void Canvas::Impl::create_picture(int w, int h) {
     create.extent = {uint32_t(w), uint32_t(h), 1}, create.mipLevels = create.arrayLayers = 1;
     create.samples = VK_SAMPLE_COUNT_1_BIT;
     create.usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT | VK_IMAGE_USAGE_TRANSFER_SRC_BIT;
-    check(vkCreateImage(device, &create, nullptr, &image), "vkCreateImage");
+    check_drawing(vkCreateImage(device, &create, nullptr, &image), "vkCreateImage");
     VkMemoryRequirements needs;
     vkGetImageMemoryRequirements(device, image, &needs);
     VkMemoryAllocateInfo allocate{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
     allocate.allocationSize = needs.size;
     allocate.memoryTypeIndex = memory_type(needs.memoryTypeBits, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
-    check(vkAllocateMemory(device, &allocate, nullptr, &memory), "vkAllocateMemory");
-    check(vkBindImageMemory(device, image, memory, 0), "vkBindImageMemory");
+    check_drawing(vkAllocateMemory(device, &allocate, nullptr, &memory), "vkAllocateMemory");
+    check_drawing(vkBindImageMemory(device, image, memory, 0), "vkBindImageMemory");
     VkImageViewCreateInfo views{VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO};
     views.image = image, views.viewType = VK_IMAGE_VIEW_TYPE_2D, views.format = format;
     views.subresourceRange = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1};
-    check(vkCreateImageView(device, &views, nullptr, &view), "vkCreateImageView");
+    check_drawing(vkCreateImageView(device, &views, nullptr, &view), "vkCreateImageView");
     VkFramebufferCreateInfo frames{VK_STRUCTURE_TYPE_FRAMEBUFFER_CREATE_INFO};
     frames.renderPass = pass, frames.attachmentCount = 1, frames.pAttachments = &view;
     frames.width = uint32_t(w), frames.height = uint32_t(h), frames.layers = 1;
-    check(vkCreateFramebuffer(device, &frames, nullptr, &framebuffer), "vkCreateFramebuffer");
+    check_drawing(vkCreateFramebuffer(device, &frames, nullptr, &framebuffer), "vkCreateFramebuffer");
 }
 
 void Canvas::Impl::drop_picture() {
@@ -241,57 +226,6 @@ void Canvas::Impl::drop_picture() {
     vkFreeMemory(device, memory, nullptr);
     framebuffer = nullptr, view = nullptr, image = nullptr, memory = nullptr;
     width = height = 0;
-}
-
-void Canvas::Impl::create_swapchain() {
-    VkSurfaceCapabilitiesKHR can;
-    check(vkGetPhysicalDeviceSurfaceCapabilitiesKHR(physical, surface, &can),
-          "vkGetPhysicalDeviceSurfaceCapabilitiesKHR");
-    uint32_t n = 0;
-    vkGetPhysicalDeviceSurfaceFormatsKHR(physical, surface, &n, nullptr);
-    std::vector<VkSurfaceFormatKHR> formats(n);
-    vkGetPhysicalDeviceSurfaceFormatsKHR(physical, surface, &n, formats.data());
-    VkSurfaceFormatKHR chosen = formats.at(0);
-    for (const VkSurfaceFormatKHR& one : formats) // colours are already as a display wants them
-        if (one.format == VK_FORMAT_B8G8R8A8_UNORM || one.format == format) chosen = one;
-    int w = 0, h = 0;
-    glfwGetFramebufferSize(window, &w, &h);
-    extent = can.currentExtent.width != UINT32_MAX
-                 ? can.currentExtent
-                 : VkExtent2D{std::clamp(uint32_t(w), can.minImageExtent.width, can.maxImageExtent.width),
-                              std::clamp(uint32_t(h), can.minImageExtent.height, can.maxImageExtent.height)};
-    VkSwapchainCreateInfoKHR create{VK_STRUCTURE_TYPE_SWAPCHAIN_CREATE_INFO_KHR};
-    create.surface = surface;
-    create.minImageCount =
-        can.maxImageCount ? std::min(can.minImageCount + 1, can.maxImageCount) : can.minImageCount + 1;
-    create.imageFormat = chosen.format, create.imageColorSpace = chosen.colorSpace;
-    create.imageExtent = extent, create.imageArrayLayers = 1;
-    create.imageUsage = VK_IMAGE_USAGE_TRANSFER_DST_BIT;
-    create.preTransform = can.currentTransform;
-    create.compositeAlpha = can.supportedCompositeAlpha & VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
-                                ? VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR
-                                : VK_COMPOSITE_ALPHA_INHERIT_BIT_KHR;
-    create.presentMode = VK_PRESENT_MODE_FIFO_KHR, create.clipped = VK_TRUE;
-    create.oldSwapchain = swapchain;
-    VkSwapchainKHR made = nullptr;
-    check(vkCreateSwapchainKHR(device, &create, nullptr, &made), "vkCreateSwapchainKHR");
-    drop_swapchain();
-    swapchain = made;
-    vkGetSwapchainImagesKHR(device, swapchain, &n, nullptr);
-    images.resize(n);
-    vkGetSwapchainImagesKHR(device, swapchain, &n, images.data());
-    drawn.resize(n);
-    VkSemaphoreCreateInfo semaphores{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
-    for (VkSemaphore& one : drawn)
-        check(vkCreateSemaphore(device, &semaphores, nullptr, &one), "vkCreateSemaphore");
-}
-
-void Canvas::Impl::drop_swapchain() {
-    vkDeviceWaitIdle(device);
-    for (const VkSemaphore one : drawn) vkDestroySemaphore(device, one, nullptr);
-    drawn.clear();
-    if (swapchain) vkDestroySwapchainKHR(device, swapchain, nullptr); // no such function without a window
-    swapchain = nullptr;
 }
 
 void Canvas::Impl::barrier(VkImage of, VkImageLayout from, VkImageLayout to) const {
@@ -304,50 +238,23 @@ void Canvas::Impl::barrier(VkImage of, VkImageLayout from, VkImageLayout to) con
                          nullptr, 0, nullptr, 1, &one);
 }
 
-/// An image of the window to draw to; false where it has no size now.
-bool Canvas::Impl::acquire(uint32_t& index) {
-    int w = 0, h = 0;
-    glfwGetFramebufferSize(window, &w, &h);
-    if (w == 0 || h == 0) return false; // minimised
-    for (int attempt = 0; attempt < 3; ++attempt) {
-        if (!swapchain || int(extent.width) != w || int(extent.height) != h) create_swapchain();
-        const VkResult result =
-            vkAcquireNextImageKHR(device, swapchain, UINT64_MAX, acquired, nullptr, &index);
-        if (result == VK_SUCCESS || result == VK_SUBOPTIMAL_KHR) return true;
-        if (result != VK_ERROR_OUT_OF_DATE_KHR) check(result, "vkAcquireNextImageKHR");
-        create_swapchain();
-    }
-    return false;
-}
-
-void Canvas::Impl::present(uint32_t index) {
-    VkPresentInfoKHR info{VK_STRUCTURE_TYPE_PRESENT_INFO_KHR};
-    info.waitSemaphoreCount = 1, info.pWaitSemaphores = &drawn[index];
-    info.swapchainCount = 1, info.pSwapchains = &swapchain, info.pImageIndices = &index;
-    const VkResult result = vkQueuePresentKHR(queue, &info);
-    if (result == VK_ERROR_OUT_OF_DATE_KHR || result == VK_SUBOPTIMAL_KHR)
-        create_swapchain();
-    else
-        check(result, "vkQueuePresentKHR");
-}
-
 void Canvas::Impl::begin() const {
     VkCommandBufferBeginInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-    check(vkBeginCommandBuffer(commands, &info), "vkBeginCommandBuffer");
+    check_drawing(vkBeginCommandBuffer(commands, &info), "vkBeginCommandBuffer");
 }
 
 void Canvas::Impl::finish(VkSemaphore wait, VkSemaphore signal) {
-    check(vkEndCommandBuffer(commands), "vkEndCommandBuffer");
+    check_drawing(vkEndCommandBuffer(commands), "vkEndCommandBuffer");
     const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_TRANSFER_BIT;
     VkSubmitInfo submit{VK_STRUCTURE_TYPE_SUBMIT_INFO};
     submit.commandBufferCount = 1, submit.pCommandBuffers = &commands;
     submit.waitSemaphoreCount = wait ? 1 : 0, submit.pWaitSemaphores = &wait,
     submit.pWaitDstStageMask = &stage;
     submit.signalSemaphoreCount = signal ? 1 : 0, submit.pSignalSemaphores = &signal;
-    check(vkQueueSubmit(queue, 1, &submit, fence), "vkQueueSubmit");
-    check(vkWaitForFences(device, 1, &fence, VK_TRUE, UINT64_MAX), "vkWaitForFences");
-    check(vkResetFences(device, 1, &fence), "vkResetFences");
+    check_drawing(vkQueueSubmit(queue, 1, &submit, fence), "vkQueueSubmit");
+    check_drawing(vkWaitForFences(device, 1, &fence, VK_TRUE, UINT64_MAX), "vkWaitForFences");
+    check_drawing(vkResetFences(device, 1, &fence), "vkResetFences");
 }
 
 Canvas::Canvas(GLFWwindow* window) : impl_(std::make_unique<Impl>(window)) {}
@@ -365,8 +272,7 @@ void Canvas::draw(int width, int height) {
     Impl& c = *impl_;
     if (width <= 0 || height <= 0) return;
     if (c.width != width || c.height != height) c.create_picture(width, height);
-    uint32_t index = 0;
-    const bool shows = c.window && c.acquire(index);
+    const auto target = c.swapchain ? c.swapchain->acquire() : std::nullopt;
     c.begin();
     const ImVec4& behind = ImGui::GetStyle().Colors[ImGuiCol_WindowBg];
     const VkClearValue clear{{{behind.x, behind.y, behind.z, 1}}};
@@ -377,18 +283,18 @@ void Canvas::draw(int width, int height) {
     vkCmdBeginRenderPass(c.commands, &pass, VK_SUBPASS_CONTENTS_INLINE);
     ImGui_ImplVulkan_RenderDrawData(ImGui::GetDrawData(), c.commands);
     vkCmdEndRenderPass(c.commands);
-    if (shows) {
-        c.barrier(c.images[index], VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
+    if (target) {
+        c.barrier(target->image, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
         VkImageBlit blit{};
         blit.srcSubresource = blit.dstSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1};
         blit.srcOffsets[1] = {width, height, 1};
-        blit.dstOffsets[1] = {int(c.extent.width), int(c.extent.height), 1};
-        vkCmdBlitImage(c.commands, c.image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, c.images[index],
+        blit.dstOffsets[1] = {int(target->extent.width), int(target->extent.height), 1};
+        vkCmdBlitImage(c.commands, c.image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, target->image,
                        VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, 1, &blit, VK_FILTER_NEAREST);
-        c.barrier(c.images[index], VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, VK_IMAGE_LAYOUT_PRESENT_SRC_KHR);
+        c.barrier(target->image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, VK_IMAGE_LAYOUT_PRESENT_SRC_KHR);
     }
-    c.finish(shows ? c.acquired : nullptr, shows ? c.drawn[index] : nullptr);
-    if (shows) c.present(index);
+    c.finish(target ? target->acquired : nullptr, target ? target->drawn : nullptr);
+    if (target) c.swapchain->present(*target);
 }
 
 Canvas::Image Canvas::read() {
@@ -397,7 +303,7 @@ Canvas::Image Canvas::read() {
     VkBufferCreateInfo create{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
     create.size = result.rgba.size(), create.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     VkBuffer buffer = nullptr;
-    check(vkCreateBuffer(c.device, &create, nullptr, &buffer), "vkCreateBuffer");
+    check_drawing(vkCreateBuffer(c.device, &create, nullptr, &buffer), "vkCreateBuffer");
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(c.device, buffer, &needs);
     VkMemoryAllocateInfo allocate{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
@@ -405,8 +311,8 @@ Canvas::Image Canvas::read() {
     allocate.memoryTypeIndex = c.memory_type(needs.memoryTypeBits, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                                                                        VK_MEMORY_PROPERTY_HOST_COHERENT_BIT);
     VkDeviceMemory memory = nullptr;
-    check(vkAllocateMemory(c.device, &allocate, nullptr, &memory), "vkAllocateMemory");
-    check(vkBindBufferMemory(c.device, buffer, memory, 0), "vkBindBufferMemory");
+    check_drawing(vkAllocateMemory(c.device, &allocate, nullptr, &memory), "vkAllocateMemory");
+    check_drawing(vkBindBufferMemory(c.device, buffer, memory, 0), "vkBindBufferMemory");
     c.begin();
     VkBufferImageCopy copy{};
     copy.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1};
@@ -418,7 +324,7 @@ Canvas::Image Canvas::read() {
                          &visible, 0, nullptr, 0, nullptr);
     c.finish(nullptr, nullptr);
     void* bytes = nullptr;
-    check(vkMapMemory(c.device, memory, 0, VK_WHOLE_SIZE, 0, &bytes), "vkMapMemory");
+    check_drawing(vkMapMemory(c.device, memory, 0, VK_WHOLE_SIZE, 0, &bytes), "vkMapMemory");
     std::memcpy(result.rgba.data(), bytes, result.rgba.size());
     vkDestroyBuffer(c.device, buffer, nullptr);
     vkFreeMemory(c.device, memory, nullptr);

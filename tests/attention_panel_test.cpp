@@ -69,6 +69,24 @@ std::optional<uint32_t> hovered_key(const Requests& requests) {
 
 } // namespace
 
+TEST_CASE("attention panel: a line where the bias of a head reaches -ln 1000, if the text is as long") {
+    const auto vertices = [](std::vector<float> slopes, Average average = Average::none) {
+        HeadlessUi ui;
+        Snapshot s = read_snapshot(100);
+        s.model->slopes = std::move(slopes);
+        AttentionPanel state = panel_of_layer(1);
+        state.average = average;
+        Drawn draw{state, s, {}};
+        for (int i = 0; i < 3; ++i) ui.frame([&] { draw(); });
+        return ui.frame([&] { draw(); });
+    };
+    const int none = vertices({});
+    CHECK(vertices(std::vector<float>(8, 0.1f)) > none);   // 69 positions
+    CHECK(vertices(std::vector<float>(8, 0.05f)) == none); // 138
+    CHECK(vertices(std::vector<float>(8, 0)) == none);
+    CHECK(vertices(std::vector<float>(8, 0.1f), Average::layer) == vertices({}, Average::layer));
+}
+
 TEST_CASE("attention panel: every state is drawn") {
     HeadlessUi ui;
     AttentionPanel state;

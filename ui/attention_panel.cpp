@@ -186,6 +186,15 @@ MapStyle style_of(const AttentionPanel& state, const HeadMap* map) {
     return style;
 }
 
+/// How far back the shown head's ALiBi bias reaches -ln 1000; 0 where there is none, or several heads are
+/// shown.
+double reach_of(const AttentionPanel& state, const Snapshot& s) {
+    const std::vector<float>& slopes = s.model->slopes;
+    const bool alone = state.average == Average::none && state.difference == Difference::none;
+    if (!alone || state.head >= slopes.size() || slopes[state.head] <= 0) return 0;
+    return std::log(1000.0) / double(slopes[state.head]);
+}
+
 /// Gives the key under the mouse.
 std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Requests& requests) {
     AttentionParts& parts = *state.parts;
@@ -217,7 +226,8 @@ std::optional<uint32_t> draw_map(AttentionPanel& state, const Snapshot& s, Reque
         .first_key = state.masked_sinks,
         .label = [&s](uint32_t i) { return visible_label(s.sequence[i].label, s.sequence[i].id); },
         .hovered = s.hovered,
-        .selected = s.selected};
+        .selected = s.selected,
+        .reach = reach_of(state, s)};
     ImVec2 room = ImGui::GetContentRegionAvail();
     room.x = std::clamp(room.x, em(8), 4096.0f), room.y = std::clamp(room.y, em(7), 4096.0f);
     const HeatmapOutput out = parts.heatmap.draw("attention map", room, state.view, input);

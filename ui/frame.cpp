@@ -213,7 +213,8 @@ void Ui::draw() {
     const ImGuiViewport* viewport = ImGui::GetMainViewport();
     ImGui::SetNextWindowPos(viewport->WorkPos);
     ImGui::SetNextWindowSize(viewport->WorkSize);
-    // The canvas is cleared to the background: a fill of the whole window is a quarter of a software device's work.
+    // The canvas is cleared to the background: a fill of the whole window is a quarter of a software device's
+    // work.
     ImGui::Begin("Kvasir", nullptr,
                  ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoBackground |
                      ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoSavedSettings);

@@ -144,6 +144,7 @@ HeatmapOutput Heatmap::draw(const char* name, ImVec2 size, MapView& view, const 
     out.clicked = out.clicked && out.hovered;
     const AxesFrame axes{f.corner, plot, margin, f.cell, view.x, view.y, input.n};
     draw_axes(*list, axes, input.label, out.hovered);
+    if (input.reach > 0) draw_reach(*list, axes, input.reach, theme().good);
     if (input.selected) draw_position(*list, axes, *input.selected, theme().accent);
     if (input.hovered && !out.hovered) draw_position(*list, axes, *input.hovered, theme().warning);
     if (out.hovered) draw_cross(*list, axes, *out.hovered);

@@ -34,6 +34,7 @@ struct HeatmapInput {
     uint32_t first_key = 0; ///< keys before are left out
     std::function<std::string(uint32_t)> label;
     std::optional<uint32_t> hovered, selected; ///< positions drawn as lines, as query and as key
+    double reach = 0; ///< a line through the cells whose key lies so far back; 0: none
 };
 
 struct HeatmapOutput {

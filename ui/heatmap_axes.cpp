@@ -112,6 +112,14 @@ void draw_position(ImDrawList& list, const AxesFrame& f, uint32_t position, cons
     list.PopClipRect();
 }
 
+void draw_reach(ImDrawList& list, const AxesFrame& f, double reach, const ImVec4& color) {
+    if (reach >= f.n) return;
+    list.PushClipRect(f.corner, {f.corner.x + f.size.x, f.corner.y + f.size.y}, true);
+    list.AddLine({f.at_key(0), f.at_query(reach)}, {f.at_key(f.n - reach), f.at_query(f.n)},
+                 packed(color, 0.9f));
+    list.PopClipRect();
+}
+
 void draw_cross(ImDrawList& list, const AxesFrame& f, MapCell cell) {
     const ImVec2 end{f.corner.x + f.size.x, f.corner.y + f.size.y};
     const uint32_t color = packed(ImGui::GetStyleColorVec4(ImGuiCol_Text), 0.55f);

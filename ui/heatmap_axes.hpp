@@ -30,6 +30,8 @@ void draw_axes(ImDrawList& list, const AxesFrame& frame, const std::function<std
                const std::optional<MapCell>& hovered);
 /// Lines along a position's row and column.
 void draw_position(ImDrawList& list, const AxesFrame& frame, uint32_t position, const ImVec4& color);
+/// A line along the diagonal, `reach` positions from it.
+void draw_reach(ImDrawList& list, const AxesFrame& frame, double reach, const ImVec4& color);
 /// Lines to the axes from a cell, and a frame around it.
 void draw_cross(ImDrawList& list, const AxesFrame& frame, MapCell cell);
 

@@ -24,12 +24,15 @@ from recipes import RECIPES
 ROOT = Path(__file__).parents[2]
 SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
+FINISH_RATE = 0.25
 GUIDE_SHARE = 0.3  # of the loss, once the model itself learns too
 
 
 def rate_share(recipe, step):
     """What part of the learning rates a step has: a linear warm-up, then all of it, and a straight line to zero over the
-    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024)."""
+    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024); then again over the finish."""
+    if step >= recipe.n_steps:
+        return FINISH_RATE * (recipe.n_steps + recipe.n_finish - step) / recipe.n_finish
     return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (recipe.cool_down * recipe.n_steps))
 
 
@@ -122,7 +125,7 @@ class Run:
         self.n_read += ids.numel()
         self.n_learned += int((targets != IGNORED).sum())
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
-        self.model.train()
+        self.model.train(self.step < recipe.n_steps)  # dropout
         if self.guide is None:
             loss = minimised = loss_of(self.model, ids, targets)
         else:
@@ -144,10 +147,11 @@ def train(run, data, stop_after, log):
     """Steps until the recipe's number or the time is reached."""
     begun = saved = time.monotonic()
     read_before = run.n_read
-    while run.step < run.recipe.n_steps:
+    n_steps = run.recipe.n_steps + run.recipe.n_finish
+    while run.step < n_steps:
         run.advance(data)
         now = time.monotonic()
-        if run.step % LOG_EVERY == 0 or run.step == run.recipe.n_steps:
+        if run.step % LOG_EVERY == 0 or run.step == n_steps:
             line = {"step": run.step, "loss": round(sum(run.losses) / len(run.losses), 5), "round": run.place[0],
                     "rate_share": round(rate_share(run.recipe, run.step - 1), 4), "learned": run.n_learned,
                     "tokens_per_second": round((run.n_read - read_before) / (now - begun))}
@@ -179,10 +183,10 @@ def main():
     data = prepare_data(recipe, folder)
     run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"),
               len(data.corpus.facts) if recipe.data == "tutor" else 0)
-    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps}, on {run.device}", flush=True)
+    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps + recipe.n_finish}, on {run.device}", flush=True)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         train(run, data, options.stop_after, log)
-    return 0 if run.step >= recipe.n_steps else 3
+    return 0 if run.step >= recipe.n_steps + recipe.n_finish else 3
 
 
 if __name__ == "__main__":

@@ -111,6 +111,18 @@ TEST_CASE("flow: the sampler is the model's until the user has one, and again wh
     CHECK(!w.ui.settings().sampler);
 }
 
+TEST_CASE("flow: the share of probes is that of the operation which reads attention") {
+    ScratchFolder folder;
+    Window w(folder);
+    w.load();
+    Timed timed;
+    timed.profile.resize(2);
+    timed.profile[0].op = "linear", timed.profile[0].ms = 3;
+    timed.profile[1].op = "probe", timed.profile[1].ms = 1;
+    w.ui.apply(std::move(timed));
+    CHECK(w.ui.snapshot().probe_share == 0.25);
+}
+
 TEST_CASE("flow: answering again and editing make versions, and < and > go through them") {
     ScratchFolder folder;
     Window w(folder);

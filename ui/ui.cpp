@@ -379,7 +379,7 @@ void Ui::apply(Event&& event) {
                 double all = 0, probes = 0;
                 for (const ProfileEntry& entry : e.profile) {
                     all += entry.ms;
-                    if (entry.op.find("attention_probs") != std::string::npos) probes += entry.ms;
+                    if (entry.op == "probe") probes += entry.ms;
                 }
                 snapshot_.probe_share = all > 0 ? probes / all : 0;
                 snapshot_.times = std::move(e);

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <map>
+#include <optional>
 #include <random>
 
 namespace kvasir {
@@ -17,11 +19,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// What is read back of each generated token, as the window does: its logits and the attention of all heads of
+/// one layer, or of one more layer in turn.
+enum class Watching { nothing, layer, survey };
+constexpr const char* watching_names[] = {"", ", one layer watched", ", all layers surveyed"};
+
 /// A test as llama-bench names them: "pp512" runs a prompt, "tg64 @ d512" generates behind 512 tokens.
 struct Test {
     std::string name;
     bool generates = false;
     uint32_t n = 0, depth = 0;
+    Watching watching = Watching::nothing;
 
     uint32_t positions() const { return generates ? depth + n + 3 : n; } ///< that the cache needs
 };
@@ -30,6 +38,7 @@ struct Result {
     Test test;
     double median = 0, min = 0, max = 0; ///< tokens/s
     double bytes = 0;                    ///< that one run has to move at least
+    std::optional<double> of_plain;      ///< watched: median over the rounds of its speed by the plain one's
     double gb_s() const { return bytes * median / test.n / 1e9; }
 };
 
@@ -45,7 +54,11 @@ std::vector<Test> tests_of(const BenchOptions& options) {
     for (uint32_t n : options.prompts) tests.push_back({"pp" + std::to_string(n), false, n, 0});
     for (uint32_t depth : options.depths) {
         const std::string behind = depth ? " @ d" + std::to_string(depth) : "";
-        if (options.n) tests.push_back({"tg" + std::to_string(options.n) + behind, true, options.n, depth});
+        for (const Watching watching : {Watching::nothing, Watching::layer, Watching::survey})
+            if (options.n && (options.watch || watching == Watching::nothing))
+                tests.push_back(
+                    {"tg" + std::to_string(options.n) + behind + watching_names[static_cast<int>(watching)], true,
+                     options.n, depth, watching});
     }
     return tests;
 }
@@ -54,7 +67,13 @@ std::vector<Test> tests_of(const BenchOptions& options) {
 /// in the cache; what stands before a generation is the same each time and is found there.
 class Runner {
   public:
-    Runner(Session& session, uint32_t n_vocab) : session_(session), n_vocab_(n_vocab) {}
+    Runner(Session& session, uint32_t n_vocab, Watching watching = Watching::nothing)
+        : session_(session), n_vocab_(n_vocab) {
+        if (watching == Watching::nothing) return;
+        session.watch({session.spec().n_layers / 2}, watching == Watching::survey);
+        session.on_attention = [](AttentionRows&&) {};
+        session.on_logits = [](std::span<const float>) {};
+    }
 
     double seconds(const Test& test) { return test.generates ? generate(test) : prompt(test.n); }
 
@@ -107,20 +126,35 @@ double least_bytes(const Test& test, double weights, double kv_per_token) {
     return n * (weights + (test.depth + 1 + (n + 1) / 2) * kv_per_token);
 }
 
-Result measure(Runner& runner, const Test& test, uint32_t repetitions) {
-    std::vector<double> speeds;
-    for (uint32_t r = 0; r <= repetitions; ++r) {
-        throw_if_interrupted();
-        show_progress(test.name + ": " +
-                      (r ? std::to_string(r) + " of " + std::to_string(repetitions) : "warm-up"));
-        const double seconds = runner.seconds(test);
-        if (r > 0) speeds.push_back(test.n / seconds);
-    }
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const size_t half = values.size() / 2;
+    return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+/// One test, or a plain one and its watched ones in turns, so that what else the machine does meets all alike.
+std::vector<Result> measure(std::span<Runner* const> runners, std::span<const Test> tests,
+                            uint32_t repetitions) {
+    std::vector<std::vector<double>> speeds(tests.size());
+    for (uint32_t r = 0; r <= repetitions; ++r)
+        for (size_t i = 0; i < tests.size(); ++i) {
+            throw_if_interrupted();
+            show_progress(tests[i].name + ": " +
+                          (r ? std::to_string(r) + " of " + std::to_string(repetitions) : "warm-up"));
+            const double seconds = runners[static_cast<size_t>(tests[i].watching)]->seconds(tests[i]);
+            if (r > 0) speeds[i].push_back(tests[i].n / seconds);
+        }
     show_progress("");
-    std::sort(speeds.begin(), speeds.end());
-    const size_t half = speeds.size() / 2;
-    const double median = speeds.size() % 2 ? speeds[half] : (speeds[half - 1] + speeds[half]) / 2;
-    return {test, median, speeds.front(), speeds.back(), 0};
+    std::vector<Result> results;
+    for (size_t i = 0; i < tests.size(); ++i) {
+        const auto [least, most] = std::minmax_element(speeds[i].begin(), speeds[i].end());
+        results.push_back({tests[i], median_of(speeds[i]), *least, *most, 0, {}});
+        if (tests[i].watching == Watching::nothing) continue;
+        std::vector<double> ratios;
+        for (size_t r = 0; r < repetitions; ++r) ratios.push_back(speeds[i][r] / speeds[0][r]);
+        results.back().of_plain = median_of(ratios);
+    }
+    return results;
 }
 
 /// Times of each operation in one run of the test, all layers together, the longest first.
@@ -151,12 +185,16 @@ std::vector<OperationTime> profile(Runner& runner, Session& session, const Test&
 std::vector<OperationTime> profile_all(const BenchOptions& options, Device& device, const Model& model,
                                        uint32_t n_ctx, const std::vector<Test>& tests) {
     std::vector<OperationTime> all;
-    Session session(device, model, {.n_ctx = n_ctx, .kv = options.model.kv, .profile = true});
-    Runner runner(session, model.spec.n_vocab);
-    for (const Test& test : tests) {
-        throw_if_interrupted();
-        const std::vector<OperationTime> times = profile(runner, session, test);
-        all.insert(all.end(), times.begin(), times.end());
+    for (const Watching what : {Watching::nothing, Watching::layer, Watching::survey}) {
+        if (what != Watching::nothing && !options.watch) break;
+        Session session(device, model, {.n_ctx = n_ctx, .kv = options.model.kv, .profile = true});
+        Runner runner(session, model.spec.n_vocab, what);
+        for (const Test& test : tests) {
+            if (test.watching != what) continue;
+            throw_if_interrupted();
+            const std::vector<OperationTime> times = profile(runner, session, test);
+            all.insert(all.end(), times.begin(), times.end());
+        }
     }
     return all;
 }
@@ -174,11 +212,13 @@ struct Loading {
 nlohmann::json to_json(const DeviceInfo& device, const std::string& model, double copy, const Loading& load,
                        const std::vector<Result>& results, const std::vector<OperationTime>& operations) {
     nlohmann::json tests = nlohmann::json::array(), ops = nlohmann::json::array();
-    for (const Result& r : results)
+    for (const Result& r : results) {
         tests.push_back({{"name", r.test.name},
                          {"tokens_per_second", {{"median", r.median}, {"min", r.min}, {"max", r.max}}},
                          {"gb_s", r.gb_s()},
                          {"fraction_of_copy", r.gb_s() * 1e9 / copy}});
+        if (r.of_plain) tests.back()["fraction_of_plain"] = *r.of_plain;
+    }
     for (const OperationTime& o : operations)
         ops.push_back({{"test", o.test},
                        {"op", o.op},
@@ -206,9 +246,14 @@ std::string describe(const DeviceInfo& device, double copy, const Loading& load,
     text += mebibytes(load.bytes) + " loaded in " + fixed(load.seconds, 2) + " s, " + fixed(load.gb_s(), 2) +
             " GB/s, " + fixed(100 * load.fraction_of_copy(copy), 1) + " % of a copy's speed\n\n";
     std::vector<std::vector<std::string>> rows{{"test", "tokens/s", "min", "max", "GB/s", "of copy"}};
-    for (const Result& r : results)
+    const bool watched =
+        std::any_of(results.begin(), results.end(), [](const Result& r) { return r.of_plain.has_value(); });
+    if (watched) rows[0].emplace_back("of plain");
+    for (const Result& r : results) {
         rows.push_back({r.test.name, fixed(r.median, 1), fixed(r.min, 1), fixed(r.max, 1), fixed(r.gb_s(), 2),
                         fixed(100 * r.gb_s() * 1e9 / copy, 1) + " %"});
+        if (watched) rows.back().push_back(r.of_plain ? fixed(100 * *r.of_plain, 1) + " %" : "");
+    }
     text += table(rows);
     std::string test;
     rows.clear();
@@ -244,11 +289,25 @@ int run(const BenchOptions& options) {
     for (const TensorInfo& tensor : file.tensors) load.bytes += tensor.bytes();
     const auto kv = static_cast<double>(running.model.spec.kv_bytes_per_token(options.model.kv));
 
-    Runner runner(running.session, running.model.spec.n_vocab);
+    const uint32_t n_vocab = running.model.spec.n_vocab;
+    Runner runner(running.session, n_vocab);
+    std::vector<Runner*> runners{&runner};
+    std::deque<Session> watched; // each watches from its first token on: to begin would be recording anew
+    std::deque<Runner> watching;
+    for (const Watching what : {Watching::layer, Watching::survey})
+        if (options.watch)
+            runners.push_back(&watching.emplace_back(
+                watched.emplace_back(*running.device, running.model,
+                                     SessionOptions{.n_ctx = running.session.n_ctx(), .kv = options.model.kv}),
+                n_vocab, what));
     std::vector<Result> results;
-    for (const Test& test : tests) {
-        results.push_back(measure(runner, test, options.repetitions));
-        results.back().bytes = least_bytes(test, weights, kv);
+    for (size_t first = 0; first < tests.size();) {
+        const size_t n = options.watch && tests[first].generates ? runners.size() : 1;
+        for (Result& result : measure(runners, std::span(tests).subspan(first, n), options.repetitions)) {
+            result.bytes = least_bytes(result.test, weights, kv);
+            results.push_back(std::move(result));
+        }
+        first += n;
     }
     std::vector<OperationTime> operations;
     if (options.ops)

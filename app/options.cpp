@@ -215,6 +215,7 @@ void add_bench(CLI::App& command, BenchOptions& options) {
         ->capture_default_str()
         ->type_name("N")
         ->check(between(1, 10000));
+    command.add_flag("--watch", options.watch, "Each generation also with attention watched, in turns");
     command.add_flag("--ops", options.ops, "Times of every operation, in a run of their own");
     command.add_flag("--json", options.json, "One JSON object");
 }

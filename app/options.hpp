@@ -91,7 +91,7 @@ struct BenchOptions {
     uint32_t n = 64;                         ///< tokens a generation test; 0: none
     std::vector<uint32_t> depths{0, 512};    ///< tokens in the cache before a generation test
     uint32_t repetitions = 5;
-    bool ops = false, json = false;
+    bool ops = false, watch = false, json = false;
 };
 
 using Options = std::variant<WindowOptions, ChatOptions, GenerateOptions, ScoreOptions, TokenizeOptions,

@@ -42,21 +42,22 @@ struct Thresholds {
 };
 
 Thresholds thresholds(std::span<const float> l, const SamplerOptions& o) {
-
-    const size_t most = o.top_k ? o.top_k : o.top_p < 1 ? l.size() : 1;
-    const auto ids = largest(l, most);
-    const float best = l[size_t(ids[0])];
+    const size_t most = o.top_k ? std::min<size_t>(o.top_k, l.size()) : l.size();
+    const float best = *std::max_element(l.begin(), l.end());
     Thresholds t{-INFINITY, -INFINITY, -INFINITY};
-    if (o.top_k && o.top_k < l.size()) t.top_k = l[size_t(ids.back())];
+    if (most < l.size()) t.top_k = l[size_t(largest(l, most).back())];
     double sum = 0;
     for (const float value : l) sum += value >= t.top_k ? std::exp(double(value) - best) : 0;
-    if (o.top_p < 1) {
-        double mass = 0;
-        for (const int32_t id : ids) {
+    // A few ids have nearly all the mass: a whole vocabulary is sorted only where it must be.
+    double mass = 0;
+    for (size_t n = 64; o.top_p < 1 && mass < o.top_p * sum; n *= 8) {
+        mass = 0;
+        for (const int32_t id : largest(l, std::min(n, most))) {
             mass += std::exp(double(l[size_t(id)]) - best);
             t.top_p = l[size_t(id)];
             if (mass >= o.top_p * sum) break;
         }
+        if (n >= most) break;
     }
     if (o.min_p > 0) t.min_p = best + std::log(o.min_p);
     return t;

@@ -325,7 +325,10 @@ void attention(const Step& step, const Rows& o, const AttentionScratch& scratch,
 
 void attention_probs(const Step& step, const Buffer& probs, const AttentionScratch& scratch, const Rows& q,
                      const KvCache& cache, uint32_t layer, const ModelSpec& m, uint32_t n_keys) {
-    const uint32_t workgroup = step.tuning.plain_workgroup;
+    const uint32_t workgroup = step.tuning.keys_workgroup, keys = step.tuning.probe_keys;
+    const uint32_t group = m.n_heads / m.n_kv_heads;
+    uint32_t heads = std::clamp(step.tuning.probe_values / m.head_dim, 1u, group);
+    while (group % heads) --heads;
     const push::AttentionProbs push{step.n_tokens,
                                     m.n_heads,
                                     m.n_kv_heads,
@@ -340,9 +343,9 @@ void attention_probs(const Step& step, const Buffer& probs, const AttentionScrat
         &scratch.stats,      &probs};
     const auto& pipeline = step.gpu.device().pipeline(
         std::string("attention_probs") + suffix(cache.type()),
-        {workgroup, m.head_dim, static_cast<bool>(scratch.slopes), m.attention_softcap > 0});
+        {workgroup, m.head_dim, static_cast<bool>(scratch.slopes), m.attention_softcap > 0, heads, keys});
     const double macs = double(step.n_tokens) * m.n_heads * n_keys * m.head_dim;
-    step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup), m.n_heads, step.n_tokens},
+    step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup * keys), m.n_heads / heads, step.n_tokens},
                       "probe", {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
 }
 

@@ -51,18 +51,23 @@ std::optional<int32_t> Session::next(const SamplerOptions& sampler) {
     if (s.length() >= s.n_ctx) return {};
     int32_t token;
     std::vector<AttentionRows> rows;
-    if (!s.running.empty() && s.sampler == sampler) {
+    std::vector<float> logits;
+    if (!s.running.empty() && s.sampler == sampler && (!on_logits || s.running.front().slot >= 0)) {
         const Impl::Running step = s.running.front();
         s.running.pop_front();
         s.finish(step);
         s.logits_pos = s.length() - 1;
         token = s.ids()[s.length()];
-        rows = s.read_rows(step.layers, s.length() - 1, 1);
+        if (step.slot >= 0) {
+            const Impl::ReadBack& left = s.read_back[size_t(step.slot)];
+            rows = s.read_rows(left.rows, step.layers, s.length() - 1, 1);
+            if (on_logits) logits = s.read_logits(left.logits);
+        }
     } else {
         s.drop_running();
         token = s.sample_now(sampler);
+        if (on_logits) logits = s.read_logits(s.scratch.logits.buffer);
     }
-    const std::vector<float> logits = on_logits ? s.read_logits() : std::vector<float>{};
     s.cache.table.append(std::span(&token, 1));
     const uint32_t window = s.m.longest_window();
     if (window && s.length() > window + PageTable::page_size)
@@ -96,7 +101,7 @@ std::vector<float> Session::logits() {
     if (s.length() == 0) throw Error("the logits", "the sequence is empty", "a prompt of at least one token");
     s.drop_running();
     if (s.logits_pos != s.length() - 1) s.sample_now(s.sampler.value_or(SamplerOptions{}));
-    return s.read_logits();
+    return s.read_logits(s.scratch.logits.buffer);
 }
 
 void Session::evaluate(std::span<const int32_t> ids,
@@ -137,6 +142,11 @@ void Session::watch(std::vector<uint32_t> layers, bool survey) {
     while (survey && s.probs.size() < s.m.n_layers)
         s.probs.emplace_back(s.device, s.survey_size() * s.probe_row_bytes(), Memory::host,
                              "attention rows of a survey");
+    for (Impl::ReadBack& left : s.read_back) {
+        left.rows.clear();
+        while (left.rows.size() < s.watched.size() + survey)
+            left.rows.emplace_back(s.device, s.probe_row_bytes(), Memory::host, "attention rows of a token");
+    }
 }
 
 void Session::set_slopes(std::span<const float> slopes) {

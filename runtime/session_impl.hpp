@@ -6,6 +6,7 @@
 #include "runtime/state.hpp"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -21,12 +22,16 @@ inline constexpr uint32_t probe_key_step = 256;
 inline constexpr uint64_t probe_bytes = 32 << 20;
 /// A survey reads all layers' rows for this many tokens at the end of a prompt, or fewer where they are long.
 inline constexpr uint32_t survey_tokens = 32;
+/// Steps that may be submitted before the host has seen the token of the first: the device never waits for
+/// the host.
+inline constexpr uint32_t run_ahead = 2;
 
 /// What makes one recording serve another step too.
 struct StepKey {
     uint32_t n_tokens = 1, n_splits = 1;
     uint32_t probe_keys = 0; ///< 0: no probes
     bool all_logits = false, samples = false;
+    int slot = -1;                  ///< of what a decode step leaves for the host; -1: nothing
     std::vector<uint32_t> layers{}; ///< whose attention is probed, in the order of the buffers
     auto operator<=>(const StepKey&) const = default;
 };
@@ -54,6 +59,7 @@ struct Session::Impl {
         uint64_t value;
         Commands* commands;
         uint32_t n_keys;
+        int slot;
         std::vector<uint32_t> layers; ///< probed
     };
     std::deque<Running> running{}; ///< decode steps in flight, the oldest yields the token after the sequence
@@ -64,7 +70,14 @@ struct Session::Impl {
     bool survey = false;
     uint32_t surveyed = 0; ///< the layer that a survey read last
     std::vector<Buffer>
-        probs{}; ///< one for each layer that a step can probe; the first are the watched ones'
+        probs{}; ///< one for each layer that a prompt can probe; the first are the watched ones'
+    /// What a decode step leaves for the host, which reads it while the next step runs.
+    struct ReadBack {
+        Buffer logits;            ///< [n_vocab]
+        std::vector<Buffer> rows; ///< of each layer that a step probes
+    };
+    std::array<ReadBack, run_ahead> read_back{};
+    uint32_t n_submitted = 0; ///< decode steps that left something: they take the slots in turn
     Profile profile{};
     double longest_submit = 0;
 
@@ -116,13 +129,13 @@ struct Session::Impl {
     Chunk next_chunk(uint32_t n_left, uint32_t most) const;
     std::vector<AttentionRows> run_chunk(std::span<const int32_t> ids_, const std::vector<uint32_t>& layers,
                                          bool with_logits);
-    std::vector<AttentionRows> read_rows(const std::vector<uint32_t>& layers, uint32_t first,
-                                         uint32_t n_queries) const;
-    std::vector<float> read_logits() const;
+    std::vector<AttentionRows> read_rows(const std::vector<Buffer>& from, const std::vector<uint32_t>& layers,
+                                         uint32_t first, uint32_t n_queries) const;
+    std::vector<float> read_logits(const Buffer& from) const;
     void finish(const Running& step_);
     void drop_running();
     void set_sampler(const SamplerOptions& options_);
-    void submit_decode_steps(bool read_back);
+    void submit_decode_steps(bool logits_wanted);
     int32_t sample_now(const SamplerOptions& options_);
     void check_ids(std::span<const int32_t> list) const;
 };

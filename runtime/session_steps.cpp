@@ -7,9 +7,6 @@
 namespace kvasir {
 namespace {
 
-/// Steps that may be submitted before the host has seen the token of the first: the device never waits for
-/// the host.
-constexpr size_t run_ahead = 2;
 /// The longest that one submit should keep the device, in seconds.
 constexpr double submit_seconds = 0.05;
 
@@ -17,15 +14,21 @@ constexpr double submit_seconds = 0.05;
 
 Commands& Session::Impl::recorded(const StepKey& key) {
     if (const auto known = recordings.find(key); known != recordings.end()) return *known->second;
-    if (recordings.size() >= 256 && running.empty()) recordings.clear(); // prompts of many lengths
+    if (recordings.size() >= 256) // prompts of many lengths, surveys of many layers
+        std::erase_if(recordings, [&](const auto& known) {
+            return std::none_of(running.begin(), running.end(),
+                                [&](const Running& r) { return r.commands == known.second.get(); });
+        });
     auto commands = std::make_unique<Commands>(device, options.profile, submit_macs);
     const Step s = step(*commands, key.n_tokens);
+    ReadBack* const left = key.slot < 0 ? nullptr : &read_back[size_t(key.slot)];
     std::vector<ProbeRequest> probes;
     for (size_t i = 0; i < key.layers.size(); ++i)
-        probes.push_back({key.layers[i], &probs[i], key.probe_keys});
+        probes.push_back({key.layers[i], left ? &left->rows[i] : &probs[i], key.probe_keys});
     forward(s, m, model.weights, scratch, cache,
             {key.n_splits, probes, key.all_logits ? &all_logits : nullptr});
     if (key.samples) ops::sample(s, scratch.logits, scratch.penalised, scratch.ids);
+    if (left) commands->copy(scratch.logits.buffer, 0, left->logits, 0, uint64_t(m.n_vocab) * 4);
     commands->end();
     return *(recordings[key] = std::move(commands));
 }
@@ -67,7 +70,7 @@ std::vector<AttentionRows> Session::Impl::run_chunk(std::span<const int32_t> chu
     state().pos = first;
     Commands& commands =
         recorded({n, n == 1 ? attention_splits(tuning, std::bit_ceil(first + n)) : 1,
-                  layers.empty() ? 0 : probe_row_keys(first + n), with_logits, false, layers});
+                  layers.empty() ? 0 : probe_row_keys(first + n), with_logits, false, -1, layers});
     const auto start = std::chrono::steady_clock::now();
     device.wait(commands.submit());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -75,17 +78,18 @@ std::vector<AttentionRows> Session::Impl::run_chunk(std::span<const int32_t> chu
     longest_submit = std::max(longest_submit, seconds / commands.submits());
     commands.read_times(profile, first + n);
     logits_pos = first + n - 1;
-    return read_rows(layers, first, n);
+    return read_rows(probs, layers, first, n);
 }
 
-/// Rows of positions [first, first + n_queries) that the last step left behind.
-std::vector<AttentionRows> Session::Impl::read_rows(const std::vector<uint32_t>& layers, uint32_t first,
+/// Rows of positions [first, first + n_queries) that a step left in `from`, a buffer a layer.
+std::vector<AttentionRows> Session::Impl::read_rows(const std::vector<Buffer>& from,
+                                                    const std::vector<uint32_t>& layers, uint32_t first,
                                                     uint32_t n_queries) const {
     const uint32_t n_keys = first + n_queries, stride = probe_row_keys(n_keys);
     std::vector<AttentionRows> read;
     for (size_t i = 0; i < layers.size(); ++i) {
         const uint64_t n_rows = uint64_t(n_queries) * m.n_heads;
-        const auto bytes = probs[i].download(0, n_rows * stride * 4);
+        const auto bytes = from[i].download(0, n_rows * stride * 4);
         read.push_back({layers[i], first, n_queries, m.n_heads, n_keys, std::vector<float>(n_rows * n_keys)});
         AttentionRows& rows = read.back();
         for (uint64_t r = 0; r < n_rows; ++r)
@@ -94,9 +98,8 @@ std::vector<AttentionRows> Session::Impl::read_rows(const std::vector<uint32_t>&
     return read;
 }
 
-/// Row 0 of the logits, as the last step left them.
-std::vector<float> Session::Impl::read_logits() const {
-    const auto bytes = scratch.logits.buffer.download(0, uint64_t(m.n_vocab) * 4);
+std::vector<float> Session::Impl::read_logits(const Buffer& from) const {
+    const auto bytes = from.download(0, uint64_t(m.n_vocab) * 4);
     std::vector<float> logits(m.n_vocab);
     std::memcpy(logits.data(), bytes.data(), bytes.size());
     return logits;
@@ -129,18 +132,22 @@ void Session::Impl::set_sampler(const SamplerOptions& o) {
 }
 
 /// Keeps the device busy: the step of the sequence's last token, and those that the device feeds itself.
-void Session::Impl::submit_decode_steps(bool read_back) {
-    // What is read back of a step is read before the next step replaces it.
-    const size_t most = read_back || probing() || options.profile ? 1 : run_ahead;
-    const auto ahead = static_cast<uint32_t>(std::min<size_t>(most - 1, n_ctx - length()));
+void Session::Impl::submit_decode_steps(bool logits_wanted) {
+    const uint32_t most = options.profile ? 1 : run_ahead; // a step's times are read before it is replayed
+    const uint32_t ahead = std::min(most - 1, n_ctx - length());
     cache.table.reserve(ahead);
     cache.upload_table();
     while (running.size() < ahead + 1) {
         const auto n_keys = length() + static_cast<uint32_t>(running.size());
         std::vector<uint32_t> layers = layers_of_next_token();
+        const bool leaves = logits_wanted || !layers.empty();
+        const int slot = leaves ? static_cast<int>(n_submitted++ % run_ahead) : -1;
+        if (leaves && !read_back[size_t(slot)].logits)
+            read_back[size_t(slot)].logits =
+                Buffer(device, uint64_t(m.n_vocab) * 4, Memory::host, "logits for the host");
         Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(n_keys)),
-                                       layers.empty() ? 0 : probe_row_keys(n_keys), false, true, layers});
-        running.push_back({commands.submit(), &commands, n_keys, std::move(layers)});
+                                       layers.empty() ? 0 : probe_row_keys(n_keys), false, true, slot, layers});
+        running.push_back({commands.submit(), &commands, n_keys, slot, std::move(layers)});
     }
 }
 
@@ -160,7 +167,7 @@ int32_t Session::Impl::sample_now(const SamplerOptions& o) {
         sample_only->read_times(profile, 0);
     } else {
         Commands& commands =
-            recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true, {}});
+            recorded({1, attention_splits(tuning, std::bit_ceil(last + 1)), 0, false, true, -1, {}});
         device.wait(commands.submit());
         commands.read_times(profile, last + 1);
         logits_pos = last;

@@ -17,6 +17,8 @@ Tuning tuning_for(const DeviceTraits& traits) {
                 .rows_workgroup = traits.subgroup,
                 .keys_workgroup = traits.subgroup,
                 .split_keys = 0,
+                .probe_keys = 32,
+                .probe_values = 256,
                 .plain_workgroup = 32,
                 .chunk = 64,
                 .submit_macs = 2e8};
@@ -31,6 +33,8 @@ Tuning tuning_for(const DeviceTraits& traits) {
             .rows_workgroup = 64,
             .keys_workgroup = 64,
             .split_keys = 256,
+            .probe_keys = 4,
+            .probe_values = 128,
             .plain_workgroup = 64,
             .chunk = 512,
             .submit_macs = 2e10};

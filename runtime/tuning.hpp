@@ -19,6 +19,8 @@ struct Tuning {
     uint32_t rows_workgroup;  ///< attention, rows over lanes
     uint32_t keys_workgroup;  ///< attention, keys over lanes
     uint32_t split_keys;      ///< attention of one token: keys a split has at least; 0: never split
+    uint32_t probe_keys;      ///< probe: keys that a lane takes, with
+    uint32_t probe_values;    ///< so many entries of q at most, of heads that share their keys
     uint32_t plain_workgroup; ///< everything else
     uint32_t chunk;           ///< tokens of a prompt's step
     double submit_macs;       ///< multiply-adds of one submit: about 50 ms on a slow device of its kind

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 namespace kvasir {
@@ -314,6 +315,22 @@ TEST_CASE("devices: one is chosen; bench: its tests have names and figures") {
     }
     CHECK(names == std::vector<std::string>{"pp8", "pp40", "tg4", "tg4 @ d16"});
     CHECK(!bench["ops"].empty());
+
+    const json watched =
+        run_json({"bench", model.path, "-p", "8", "-n", "4", "-d", "16", "-r", "2", "--watch", "--ops", "--json"});
+    std::map<std::string, double> of_plain;
+    for (const json& test : watched["tests"]) of_plain[test["name"]] = test.value("fraction_of_plain", 0.0);
+    CHECK(of_plain.size() == 4);
+    CHECK(of_plain["pp8"] == 0);
+    CHECK(of_plain["tg4 @ d16"] == 0);
+    CHECK(of_plain["tg4 @ d16, one layer watched"] > 0);
+    CHECK(of_plain["tg4 @ d16, all layers surveyed"] > 0);
+    std::map<std::string, int> probes;
+    for (const json& op : watched["ops"])
+        if (op["op"] == "probe") probes[op["test"]] = op["count"];
+    CHECK(probes.count("tg4 @ d16") == 0);
+    CHECK(probes["tg4 @ d16, one layer watched"] > 0);
+    CHECK(probes["tg4 @ d16, all layers surveyed"] > probes["tg4 @ d16, one layer watched"]);
 }
 
 TEST_CASE("stories260K continues every golden prompt with the golden ids, and has the golden likelihood") {

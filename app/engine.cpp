@@ -46,31 +46,52 @@ void Engine::failed(const std::string& message) {
     if (lost) {
         session_.reset(), format_.reset(), model_.reset(), device_.reset();
     }
-    send_(ui::Failed{message, !session_, lost});
+    send_(ui::Failed{message, !session_, lost, std::exchange(kept_, {})});
 }
 
-void Engine::load(const ui::LoadModel& request) {
+/// Runs another model, or the same with another cache or on another device. Where that fails, what ran before
+/// runs again.
+void Engine::load(ui::LoadModel wanted) {
     if (answer_) end("stopped");
-    ui::LoadModel wanted = request;
     if (wanted.path.empty()) wanted.path = loaded_.path;
     if (wanted.device.empty()) wanted.device = loaded_.device;
-    const ui::LoadModel before = std::exchange(loaded_, wanted);
+    const ui::LoadModel before = loaded_;
+    const ui::PositionEdit edit = edit_;
+    const bool ran = session_ != nullptr;
     const bool same_weights = model_ && wanted.path == before.path && wanted.device == before.device;
-    session_.reset();
-    if (!same_weights) {
-        format_.reset(), model_.reset(), edit_ = {};
-        if (!device_ || wanted.device != before.device) {
-            device_.reset();
-            device_ = std::make_unique<Device>(DeviceOptions{.device = wanted.device});
+    try {
+        run_model(wanted, same_weights ? edit : ui::PositionEdit{});
+    } catch (...) {
+        if (!ran) throw;
+        try {
+            if (!session_) run_model(before, edit);
+            kept_ = before;
+        } catch (const Error&) { // neither runs: the first reason is told
         }
+        throw;
+    }
+}
+
+/// What can be refused without giving up the model that runs, is.
+void Engine::run_model(const ui::LoadModel& wanted, const ui::PositionEdit& edit) {
+    if (!model_ || wanted.path != loaded_.path || wanted.device != loaded_.device) {
+        std::unique_ptr<Device> other;
+        if (!device_ || wanted.device != loaded_.device)
+            other = std::make_unique<Device>(DeviceOptions{.device = wanted.device});
+        const ModelFile file = read_model(model_path(wanted.path));
+        auto model = std::make_unique<Model>(read_but_weights(file));
+        session_.reset(), format_.reset(), model_.reset(); // both may be more than the device holds
+        if (other) device_ = std::move(other);
         const auto progress = [&](uint64_t done, uint64_t total) {
             weight_bytes_ = total;
             send_(ui::Loading{wanted.path, done, total});
         };
         progress(0, 0);
-        model_ = std::make_unique<Model>(load_model(*device_, model_path(wanted.path), progress));
+        model->weights = load_weights(*device_, file, model->spec, progress);
+        model_ = std::move(model);
         format_ = std::make_unique<ChatFormat>(chat_format(*model_));
     }
+    loaded_ = wanted, edit_ = edit;
     open_session();
 }
 

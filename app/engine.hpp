@@ -16,7 +16,7 @@
 namespace kvasir {
 
 /// A model that the window runs, and the answer that it is giving. Used from one thread. What throws Error
-/// leaves it as it was or without a model; failed() tells the window.
+/// leaves it as it was, or without a model where its device was lost; failed() tells the window.
 class Engine {
   public:
     /// send: to the window. stop_asked: whether to give up what is taking long.
@@ -49,7 +49,8 @@ class Engine {
         double prompt_seconds = 0, seconds = 0;
     };
 
-    void load(const ui::LoadModel& request);
+    void load(ui::LoadModel wanted);
+    void run_model(const ui::LoadModel& wanted, const ui::PositionEdit& edit);
     void open_session();
     void begin(const ui::Answer& request);
     void run_prompt(const std::vector<int32_t>& ids, uint64_t answer);
@@ -74,6 +75,7 @@ class Engine {
     std::function<void(ui::Event)> send_;
     std::function<bool()> stop_asked_;
     ui::LoadModel loaded_; ///< as asked for
+    std::optional<ui::LoadModel> kept_; ///< loaded_, where something else could not be loaded instead
     std::unique_ptr<Device> device_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<ChatFormat> format_;

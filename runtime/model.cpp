@@ -35,18 +35,23 @@ Model load_model(Device& device, const std::string& path, const Progress& progre
     return load_model(device, read_model(path), progress, quantize);
 }
 
-Model load_model(Device& device, const ModelFile& file, const Progress& progress,
-                 std::optional<DType> quantize) {
+Model read_but_weights(const ModelFile& file) {
     const ModelSpec spec = read_spec(file);
     check_tensors(file, spec);
-    Tokenizer tokenizer(file.metadata);
     return {file.path,
             file.format,
             spec,
-            std::move(tokenizer),
-            load_weights(device, file, spec, progress, quantize),
+            Tokenizer(file.metadata),
+            {},
             file.metadata.text("tokenizer.chat_template").value_or(""),
             read_sampler(file.metadata)};
+}
+
+Model load_model(Device& device, const ModelFile& file, const Progress& progress,
+                 std::optional<DType> quantize) {
+    Model model = read_but_weights(file);
+    model.weights = load_weights(device, file, model.spec, progress, quantize);
+    return model;
 }
 
 } // namespace kvasir

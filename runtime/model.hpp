@@ -33,6 +33,9 @@ ModelFile read_model(const std::string& path);
 /// llama.cpp's files. Throws Error, naming the key, for a value that no sampler can have.
 SamplerChoice read_sampler(const Metadata& metadata);
 
+/// All of a model but its weights, checked. Throws Error.
+Model read_but_weights(const ModelFile& file);
+
 /// Checks and uploads a model; quantize: as load_weights() takes it. Throws Error.
 Model load_model(Device& device, const ModelFile& file, const Progress& progress = {},
                  std::optional<DType> quantize = {});

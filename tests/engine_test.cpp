@@ -224,12 +224,24 @@ TEST_CASE("engine: what cannot be done is told, and what ran goes on") {
     desk.post(ui::EditPositions{wrong});
     CHECK(desk.next<ui::Failed>().message.find("one for each of the") != std::string::npos);
 
-    desk.post(ui::LoadModel{desk.folder / "missing.gguf", "", 0, KvType::f16});
-    const auto failed = desk.next<ui::Failed>();
-    CHECK(failed.unloaded);
-    CHECK(failed.message.find("missing.gguf") != std::string::npos);
-    desk.post(asking("a"));
-    CHECK(desk.next<ui::Failed>().message.find("no model is loaded") != std::string::npos);
+    write_file(desk.folder / "damaged.gguf", "GGUF");
+    const ui::LoadModel refused[] = {{desk.folder / "missing.gguf", "", 0, KvType::f16},
+                                     {desk.folder / "damaged.gguf", "", 0, KvType::f16},
+                                     {desk.path, "no such device", 0, KvType::f16},
+                                     {desk.path, "", 1u << 30, KvType::f16}}; // a cache that no device has
+    const std::string reasons[] = {"missing.gguf", "damaged.gguf", "no such device", "a smaller --context"};
+    for (size_t i = 0; i < std::size(refused); ++i) {
+        CAPTURE(reasons[i]);
+        desk.post(refused[i]);
+        const auto failed = desk.next<ui::Failed>();
+        CAPTURE(failed.message);
+        CHECK(failed.message.find(reasons[i]) != std::string::npos);
+        CHECK(!failed.unloaded);
+        REQUIRE(failed.kept);
+        CHECK(failed.kept->path == desk.path);
+        CHECK(failed.kept->n_ctx == 64);
+        CHECK(!desk.answer(asking("a"), 1).empty());
+    }
     desk.post(ui::LoadModel{desk.path, "", 128, KvType::q8_0});
     CHECK(desk.next<ui::Loaded>().model.kv == KvType::q8_0);
     CHECK(!desk.answer(asking("a"), 1).empty());

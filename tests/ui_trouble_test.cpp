@@ -56,6 +56,26 @@ TEST_CASE("trouble: a model that fails to load is told of, and another one can b
     CHECK(answers[0].turns[0].text == "kept");
 }
 
+TEST_CASE("trouble: where another model cannot be opened, the one that runs stays chosen") {
+    ScratchFolder folder;
+    Window w(folder);
+    w.load(2048, "good.gguf");
+    w.ui.settings().kv = KvType::q8_0;
+    w.ui.open_model("bad.gguf");
+    w.frame();
+    CHECK(w.ui.settings().model == "bad.gguf");
+    w.ui.apply(Failed{"opening bad.gguf: no such file", false, false,
+                      LoadModel{"good.gguf", "1", 2048, KvType::f16}});
+    w.frame();
+    CHECK(w.shows("opening bad.gguf: no such file"));
+    REQUIRE(w.ui.snapshot().model);
+    CHECK(w.ui.settings().model == "good.gguf");
+    CHECK(w.ui.settings().device == "1");
+    CHECK(w.ui.settings().n_ctx == 2048);
+    CHECK(w.ui.settings().kv == KvType::f16);
+    CHECK(w.say("still here").turns.size() == 1);
+}
+
 TEST_CASE("trouble: a lost device leaves the conversation, which goes on with a new one") {
     ScratchFolder folder;
     Window w(folder);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -107,6 +108,7 @@ struct Failed {
     std::string message;
     bool unloaded = false; ///< no model runs any more
     bool lost = false;     ///< because the device is gone
+    std::optional<LoadModel> kept = {}; ///< what runs on, where something else was to be loaded
 };
 
 using Event = std::variant<Loading, Loaded, SequenceBegun, PromptProgressed, TokenMade, AnswerEnded, RowsRead,

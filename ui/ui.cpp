@@ -344,6 +344,11 @@ void Ui::on_end(AnswerEnded&& ended) {
 void Ui::on_failed(Failed&& failed) {
     tell(failed.message);
     snapshot_.loading.reset(), snapshot_.prompt.reset();
+    if (failed.kept) {
+        settings_.model = failed.kept->path, settings_.device = failed.kept->device;
+        settings_.n_ctx = failed.kept->n_ctx, settings_.kv = failed.kept->kv;
+        save_settings();
+    }
     if (!failed.unloaded) return;
     snapshot_.model.reset();
     AnswerEnded ended; // nobody is left to end it

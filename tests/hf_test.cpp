@@ -345,6 +345,8 @@ TEST_CASE("a folder's vocabulary: special tokens, ends and template by every fil
             R"({"do_sample": true, "temperature": 0.25, "top_k": 20, "min_p": 0, "repetition_penalty": 1.5})") ==
         SamplerOptions{.temperature = 0.25f, .top_k = 20, .top_p = 0.5f, .min_p = 0, .repeat_penalty = 1.5f});
     CHECK(sampler(R"({"temperature": 0.25})") == SamplerOptions{.top_p = 0.5f}); // not used by its makers
+    CHECK(sampler(R"({"do_sample": true, "top_k": -1})") == SamplerOptions{.top_k = 0, .top_p = 0.5f});
+    expect_error([&] { sampler(R"({"do_sample": true, "top_k": 2.5})"); }, {"top_k", "2.5"});
     expect_error([&] { sampler(R"({"do_sample": true, "top_p": 1.5})"); }, {"general.sampling.top_p", "1.5"});
 }
 

@@ -1,4 +1,5 @@
 #include "tests/ui_harness.hpp"
+#include "ui/draw.hpp"
 #include "ui/marks.hpp"
 #include "ui/panels.hpp"
 
@@ -222,6 +223,22 @@ TEST_CASE("inspector: an answer is paused, stepped and let go on") {
     CHECK(asked<Resume>(requests).size() == 1);
 }
 
+TEST_CASE("a line is broken at words, and not before what closes") {
+    CHECK(may_break("one ", "two"));
+    CHECK(may_break("well-", "known"));
+    CHECK(!may_break("one", "two"));
+    CHECK(!may_break("one", " two")); // the space ends the line
+    CHECK(!may_break("one", "."));
+    CHECK(!may_break("one ", ")"));
+    CHECK(!may_break("(", "one"));
+    CHECK(may_break("因", "果"));
+    CHECK(may_break("a", "果"));
+    CHECK(!may_break("码", "。"));
+    CHECK(!may_break("码", "，则"));
+    CHECK(!may_break("（", "码"));
+    CHECK(may_break("码。", "在"));
+}
+
 TEST_CASE("inspector: the flow of tokens follows what changes") {
     HeadlessUi ui(500, 900);
     InspectorPanel state;
@@ -247,6 +264,25 @@ TEST_CASE("inspector: the flow of tokens follows what changes") {
     for (int i = 0; i < 50; ++i) s.sequence.push_back({i, i % 9 ? " word" : "end\n", true, {}});
     ui.frame(draw);
     CHECK(state.lines == fresh());
+
+    const char* const pieces[] = {" inter", "nation", "ally", ".", " 是", "的", "。", " a"};
+    s.sequence.resize(120);
+    for (int i = 0; i < 400; ++i) {
+        s.sequence.push_back({i, pieces[i % 8], true, {}});
+        ui.frame(draw);
+    }
+    CHECK(state.lines == fresh());
+    REQUIRE(state.lines.size() > 20);
+    for (const uint32_t line : state.lines) { // whole words, and nothing that closes
+        if (line < 121) continue;
+        const std::string& begins = s.sequence[line].label;
+        CHECK((begins.starts_with(' ') || begins == "的"));
+    }
+    for (uint32_t i = 130; i < 160; ++i) {
+        s.sequence[i] = {1000, "x", true, {}}; // room where there was none
+        ui.frame(draw);
+        CHECK(state.lines == fresh());
+    }
     s.sequence.clear();
     ui.frame(draw);
     s.sequence.push_back({1, "one", false, {}});

@@ -12,8 +12,7 @@ namespace {
 template <class T>
 bool choice(T& value, T is, const char* label, const char* name, const char* says, bool first = false) {
     const bool chosen = value == is;
-    const float width = ImGui::CalcTextSize(label, nullptr, true).x + 2 * ImGui::GetStyle().FramePadding.x;
-    if (!first) same_line_if_fits(width);
+    if (!first) same_line_if_fits(button_width(label));
     if (chosen) {
         ImGui::PushStyleColor(ImGuiCol_Button, ImGui::GetStyleColorVec4(ImGuiCol_ButtonActive));
         ImGui::PushStyleColor(ImGuiCol_Text, {1, 1, 1, 1});
@@ -121,11 +120,6 @@ void choose_difference(AttentionPanel& state, const Snapshot& s, const HeadMap* 
 }
 
 } // namespace
-
-void same_line_if_fits(float width, float gap) {
-    const float end = ImGui::GetWindowPos().x + ImGui::GetContentRegionMax().x;
-    if (ImGui::GetItemRectMax().x + em(gap) + width < end) ImGui::SameLine(0, em(gap));
-}
 
 HeadRange group_of(const ModelSpec& spec, uint32_t head) {
     const uint32_t each = std::max(1u, spec.n_heads / std::max(1u, spec.n_kv_heads));

@@ -56,7 +56,4 @@ MapChoice map_choice(const AttentionPanel& state, const Snapshot& snapshot);
 /// "layer 3 head 5", as file names and the pinned map have it.
 std::string map_name(const AttentionPanel& state, const ModelSpec& spec);
 
-/// The next item on this line where it fits, else on the next; gap: before it, in heights of the font.
-void same_line_if_fits(float width, float gap = 0.5f);
-
 } // namespace kvasir::ui

@@ -1,5 +1,7 @@
 #include "ui/colors.hpp"
+#include "ui/draw.hpp"
 #include "ui/fonts.hpp"
+#include "ui/inspector_parts.hpp"
 #include "ui/marks.hpp"
 #include "ui/text_input.hpp"
 #include "ui/ui.hpp"
@@ -18,6 +20,14 @@ bool small_button(const char* label, const std::string& name) {
     const bool pressed = ImGui::SmallButton((std::string(label) + "##" + name).c_str());
     mark(name);
     return pressed;
+}
+
+/// Of the token, `width` wide, and those after it that go on with its word.
+float word_width(const std::vector<AnswerToken>& tokens, size_t i, float width) {
+    while (++i < tokens.size() && !begins_word(tokens[i - 1].text, tokens[i].text) &&
+           tokens[i].text.find('\n') == std::string::npos)
+        width += ImGui::CalcTextSize(tokens[i].text.data(), tokens[i].text.data() + tokens[i].text.size()).x;
+    return width;
 }
 
 } // namespace
@@ -84,7 +94,11 @@ void Ui::message_tokens(uint32_t index) {
     auto part = [&](std::string_view shown, uint32_t i) {
         const float width =
             shown.empty() ? size * 0.3f : ImGui::CalcTextSize(shown.data(), shown.data() + shown.size()).x;
-        if (pen.x + width > right && pen.x > origin.x) {
+        const bool begins = i == 0 || shown.data() != m.tokens[i].text.data() ||
+                            begins_word(m.tokens[i - 1].text, m.tokens[i].text);
+        const float whole = begins ? word_width(m.tokens, i, width) : width; // to the end of the word
+        const bool fits = pen.x + (whole <= right - origin.x ? whole : width) <= right;
+        if (!fits && pen.x > origin.x) {
             pen = {origin.x, pen.y + line};
             if (shown.starts_with(' ')) pen.x -= ImGui::CalcTextSize(" ").x; // words begin at the edge
         }
@@ -140,13 +154,13 @@ void Ui::message_buttons(uint32_t index) {
         ImGui::BeginDisabled(at + 1 == versions.size());
         if (small_button(">", "later " + n)) show(at + 1);
         ImGui::EndDisabled();
-        ImGui::SameLine();
+        same_line_if_fits(button_width(tr("Copy")));
     }
     if (small_button(tr("Copy"), "copy " + n)) ImGui::SetClipboardText(m.text.c_str());
-    ImGui::SameLine(0, 4);
+    same_line_if_fits(button_width(tr("Edit")), 0.3f);
     if (small_button(tr("Edit"), "edit " + n)) editing_ = index, edit_text_ = m.text, focus_edit_ = true;
     if (m.role == "assistant" && index != answering_) {
-        ImGui::SameLine(0, 4);
+        same_line_if_fits(button_width(tr("Again")), 0.3f);
         const bool again = small_button(tr("Again"), "again " + n);
         std::string told;
         char speed[64];
@@ -159,7 +173,7 @@ void Ui::message_buttons(uint32_t index) {
             told += std::string(told.empty() ? "" : ", ") + tr("stopped");
         if (m.why == "error") told += std::string(told.empty() ? "" : ", ") + tr("ended by an error");
         if (!told.empty()) {
-            ImGui::SameLine();
+            same_line_if_fits(ImGui::CalcTextSize(told.c_str()).x);
             ImGui::TextUnformatted(told.c_str());
         }
         if (again) regenerate(index); // the messages may move then
@@ -240,12 +254,13 @@ void Ui::input_box() {
     if (entered) send(), focus_input_ = true;
     if (input_.empty()) {
         const ImVec2 low = ImGui::GetItemRectMin();
-        ImGui::GetWindowDrawList()->AddText(
-            ImGui::GetFont(), size, {low.x + size * 0.5f, low.y + size * 0.35f},
-            ImGui::GetColorU32(theme().muted),
-            settings_.enter_sends ? tr("Write a message. Enter sends it, Shift+Enter begins a line.")
-                                  : tr("Write a message. Ctrl+Enter sends it."),
-            nullptr, box.x - size);
+        const char* hint = settings_.enter_sends
+                               ? tr("Write a message. Enter sends it, Shift+Enter begins a line.")
+                               : tr("Write a message. Ctrl+Enter sends it.");
+        if (ImGui::CalcTextSize(hint, nullptr, false, box.x - size).y > box.y) hint = tr("Write a message.");
+        ImGui::GetWindowDrawList()->AddText(ImGui::GetFont(), size,
+                                            {low.x + size * 0.5f, low.y + size * 0.35f},
+                                            ImGui::GetColorU32(theme().muted), hint, nullptr, box.x - size);
     }
     ImGui::SameLine();
     const ImVec2 whole{button, box.y};
@@ -264,15 +279,15 @@ void Ui::chat() {
     if (ImGui::Button(show_list_ ? tr("Back") : tr("Conversations")))
         show_list_ = !show_list_, found_.reset();
     mark("conversations");
-    ImGui::SameLine();
+    same_line_if_fits(button_width(tr("New")));
     if (ImGui::Button(tr("New"))) new_conversation(), show_list_ = false;
     mark("new conversation");
-    ImGui::SameLine();
+    same_line_if_fits(ImGui::GetFrameHeight() + em(0.5f) + ImGui::CalcTextSize(tr("Tokens")).x);
     ImGui::Checkbox(tr("Tokens"), &settings_.token_colors);
     mark("tokens");
     if (ImGui::IsItemHovered())
         ImGui::SetTooltip("%s", tr("Answers as tokens, redder where the model was less sure"));
-    ImGui::SameLine();
+    same_line_if_fits(button_width(tr("Export")));
     if (ImGui::Button(tr("Export"))) ImGui::OpenPopup("export");
     mark("export");
     if (ImGui::BeginPopup("export")) {

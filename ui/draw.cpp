@@ -40,6 +40,32 @@ void note(const std::string& words) {
     note(words, theme().muted);
 }
 
+bool may_break(std::string_view before, std::string_view after) {
+    if (before.empty() || after.empty()) return true;
+    constexpr std::string_view closing = " )]},.!?:;，。、！？：；）】》」』”’…", opening = "([{（【《「『“‘";
+    size_t n = 1;
+    while (n < before.size() && (before[before.size() - n] & 0xc0) == 0x80) ++n;
+    const std::string_view last = before.substr(before.size() - n);
+    size_t m = 1;
+    while (m < after.size() && (after[m] & 0xc0) == 0x80) ++m;
+    const std::string_view first = after.substr(0, m);
+    if (closing.find(first) != std::string_view::npos || opening.find(last) != std::string_view::npos)
+        return false;
+    auto wide = [](std::string_view c) { // CJK and kana
+        return c.size() == 3 && static_cast<unsigned char>(c[0]) >= 0xe3;
+    };
+    return last == " " || last == "-" || last == "\t" || last == "\n" || wide(last) || wide(first);
+}
+
+void same_line_if_fits(float width, float gap) {
+    const float end = ImGui::GetWindowPos().x + ImGui::GetContentRegionMax().x;
+    if (ImGui::GetItemRectMax().x + em(gap) + width <= end) ImGui::SameLine(0, em(gap));
+}
+
+float button_width(const char* label) {
+    return ImGui::CalcTextSize(label, nullptr, true).x + 2 * ImGui::GetStyle().FramePadding.x;
+}
+
 void label(const char* words) {
     ImGui::AlignTextToFramePadding();
     ImGui::TextUnformatted(words);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvasir::ui {
@@ -23,6 +24,16 @@ void note(const std::string& words, ImVec4 color);
 uint32_t packed(ImVec4 color, float alpha = 1);
 /// The colour behind text that a bar of this colour lies under.
 uint32_t bar_color(ImVec4 color);
+
+/// Whether a line may end between two pieces of text that follow each other: after a space or a hyphen and
+/// beside characters of scripts without spaces, but not before what closes or after what opens. Source: The
+/// Unicode Standard, Annex 14, rules LB7, LB13, LB14, LB18, LB21 and LB31, in short.
+bool may_break(std::string_view before, std::string_view after);
+
+/// The next item on this line where it fits, else on the next; gap: before it, in heights of the font.
+void same_line_if_fits(float width, float gap = 0.5f);
+/// The width of a button with this label.
+float button_width(const char* label);
 
 /// The name of the next item, before it, so that the item alone is what a mark names.
 void label(const char* words);

@@ -1,5 +1,6 @@
 #include "runtime/numbers.hpp"
 #include "ui/colors.hpp"
+#include "ui/draw.hpp"
 #include "ui/marks.hpp"
 #include "ui/picture.hpp"
 #include "ui/ui.hpp"
@@ -77,28 +78,28 @@ void Ui::toolbar() {
         open_models_ = true;
     mark("model");
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", (model ? model->path : settings_.model).c_str());
-    ImGui::SameLine();
     const std::string device = model                      ? model->device.name
                                : settings_.device.empty() ? tr("the best one")
                                                           : settings_.device;
-    if (ImGui::Button((std::string(tr("Device")) + ": " + device + "##device").c_str()))
-        ImGui::OpenPopup("devices");
+    const std::string device_label = std::string(tr("Device")) + ": " + device + "##device";
+    same_line_if_fits(button_width(device_label.c_str()));
+    if (ImGui::Button(device_label.c_str())) ImGui::OpenPopup("devices");
     mark("device");
     device_menu();
-    ImGui::SameLine();
+    same_line_if_fits(button_width(tr("Sampler")));
     if (ImGui::Button(tr("Sampler"))) ImGui::OpenPopup("sampler");
     mark("sampler");
     if (ImGui::BeginPopup("sampler")) {
         sampler_settings();
         ImGui::EndPopup();
     }
-    ImGui::SameLine();
+    same_line_if_fits(button_width(tr("Settings")));
     if (ImGui::Button(tr("Settings"))) open_settings_ = true;
     mark("settings");
-    ImGui::SameLine();
     if (snapshot_.loading) {
         const auto& l = *snapshot_.loading;
         const float share = l.total ? float(double(l.done) / double(l.total)) : 0;
+        same_line_if_fits(ImGui::GetFontSize() * 14);
         ImGui::ProgressBar(share, {ImGui::GetFontSize() * 14, 0},
                            (std::string(tr("loading")) + " " + mebibytes(l.done)).c_str());
         mark("loading");
@@ -108,27 +109,37 @@ void Ui::toolbar() {
 
 void Ui::status_line() {
     const auto& m = snapshot_.model;
-    if (!m) return ImGui::TextDisabled("%s", tr("no model is loaded"));
+    auto place = [](const std::string& words) {
+        same_line_if_fits(ImGui::CalcTextSize(words.c_str()).x);
+        ImGui::AlignTextToFramePadding();
+    };
+    if (!m) {
+        place(tr("no model is loaded"));
+        return ImGui::TextDisabled("%s", tr("no model is loaded"));
+    }
     const auto used = static_cast<uint32_t>(snapshot_.sequence.size());
     const float share = m->n_ctx ? float(used) / float(m->n_ctx) : 0;
-    char text[96];
     if (snapshot_.tokens_per_second > 0) {
-        ImGui::Text("%.1f %s", snapshot_.tokens_per_second, tr("tokens/s"));
-        ImGui::SameLine();
+        const std::string speed = text("%.1f %s", snapshot_.tokens_per_second, tr("tokens/s"));
+        place(speed);
+        ImGui::TextUnformatted(speed.c_str());
     }
-    std::snprintf(text, sizeof text, "%u / %u", used, m->n_ctx);
+    const float width = ImGui::GetFontSize() * 8;
+    same_line_if_fits(width);
     ImGui::PushStyleColor(ImGuiCol_PlotHistogram, share < 0.5f   ? theme().good
                                                   : share < 0.8f ? theme().warning
                                                                  : theme().bad);
-    ImGui::ProgressBar(std::min(share, 1.0f), {ImGui::GetFontSize() * 8, 0}, text);
+    ImGui::ProgressBar(std::min(share, 1.0f), {width, 0}, text("%u / %u", used, m->n_ctx).c_str());
     ImGui::PopStyleColor();
     mark("context");
     if (ImGui::IsItemHovered()) ImGui::SetTooltip("%s", tr("tokens in the context, of those it holds"));
-    ImGui::SameLine();
-    ImGui::Text("KV %s", mebibytes(m->kv_bytes).c_str());
-    ImGui::SameLine();
-    ImGui::TextColored(theme().muted, "%s %u %s %u", tr("layer"), attention_.layer, tr("head"),
-                       attention_.head);
+    const std::string kv = "KV " + mebibytes(m->kv_bytes);
+    place(kv);
+    ImGui::TextUnformatted(kv.c_str());
+    const std::string watched =
+        text("%s %u %s %u", tr("layer"), attention_.layer, tr("head"), attention_.head);
+    place(watched);
+    ImGui::TextColored(theme().muted, "%s", watched.c_str());
 }
 
 void Ui::notices() {

@@ -126,14 +126,15 @@ void draw_scrubber(const Snapshot& snapshot, Requests& requests) {
     mark("travel forward");
     ImGui::EndDisabled();
     ImGui::SameLine();
-    ImGui::SetNextItemWidth(std::max(ImGui::GetContentRegionAvail().x - em(5), em(5)));
+    ImGui::SetNextItemWidth(
+        std::max(ImGui::GetContentRegionAvail().x - button_width(tr("Live")) - em(0.6f), em(5)));
     const std::string where = text(tr("%d of %d"), now, last);
     if (ImGui::SliderInt("##scrubber", &now, 0, std::max(last, 1), where.c_str(),
                          ImGuiSliderFlags_AlwaysClamp))
         travel(stops, now, requests);
     mark("scrubber");
     ImGui::SetItemTooltip("%s", tr("Text, map, cache and probabilities as they were after so many tokens"));
-    ImGui::SameLine();
+    same_line_if_fits(button_width(tr("Live")));
     ImGui::BeginDisabled(!back);
     if (ImGui::Button(tr("Live"))) requests.push_back(TravelTo{});
     mark("live");

@@ -1,4 +1,5 @@
 #include "ui/colors.hpp"
+#include "ui/draw.hpp"
 #include "ui/fonts.hpp"
 #include "ui/markdown.hpp"
 #include "ui/marks.hpp"
@@ -20,12 +21,6 @@ size_t character_bytes(const char* at, const char* end) {
     const auto lead = static_cast<unsigned char>(*at);
     const size_t n = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     return std::min(n, static_cast<size_t>(end - at));
-}
-
-/// Where a line may be broken after this character: spaces, and every character of scripts without them.
-bool breaks_after(std::string_view character) {
-    if (character == " " || character == "-" || character == "\t") return true;
-    return character.size() == 3 && static_cast<unsigned char>(character[0]) >= 0xe3; // CJK and kana
 }
 
 /// Lays runs out in lines and draws them; follows the selection.
@@ -122,7 +117,7 @@ void Painter::runs(const std::vector<Run>& runs, float left, float right, float 
             for (bool whole = false; stop < end && !whole;) {
                 const std::string_view character(stop, character_bytes(stop, end));
                 stop += character.size();
-                whole = breaks_after(character);
+                whole = may_break(character, {stop, static_cast<size_t>(end - stop)});
             }
             if (!fits(stop, pen_.x) && pen_.x > left) new_line(left);
             if (!fits(stop, left)) { // a word longer than a line is cut

@@ -87,6 +87,7 @@ bool Script::wait_is_over(const Line& line, const Ui& ui) const {
         const size_t n = last == Message::none ? 0 : ui.conversation().at(last).tokens.size();
         if (n >= std::strtoul(rest.c_str(), nullptr, 10)) return true;
         if (idle && s.answer > 0) fail(line, "the answer ended with " + std::to_string(n) + " tokens");
+        if (idle && s.model) fail(line, "no answer was asked for");
         return false;
     }
     fail(line, "there is no condition " + kvasir::quoted(what));

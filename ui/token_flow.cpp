@@ -24,6 +24,10 @@ std::string visible_label(const std::string& label, int32_t id) {
     return out;
 }
 
+bool begins_word(const std::string& before, const std::string& token) {
+    return token.starts_with(' ') || token.starts_with("<|") || may_break(before, token);
+}
+
 namespace {
 
 float token_width(const std::string& shown_label) {
@@ -37,7 +41,8 @@ void keep_unchanged(InspectorPanel& state, const std::vector<SequenceToken>& seq
     while (same < n && state.ids[same] == sequence[same].id) ++same;
     if (same == state.ids.size()) return;
     while (!state.lines.empty() && state.lines.back() > same) state.lines.pop_back();
-    if (!state.lines.empty()) { // the line in which it stands is laid out again
+    // The line in which it stands is laid out again, and the one before, where a word now may find room.
+    for (int i = 0; i < 2 && !state.lines.empty(); ++i) {
         same = state.lines.back();
         state.lines.pop_back();
     }
@@ -58,8 +63,18 @@ void lay_out(InspectorPanel& state, const Snapshot& snapshot, float width) {
         const float w = token_width(visible_label(token.label, token.id));
         const bool after_break = i > 0 && snapshot.sequence[i - 1].label.ends_with('\n');
         if (state.lines.empty() || after_break || state.line_end + w > width) {
-            state.lines.push_back(static_cast<uint32_t>(i));
+            // A word goes to the next line as a whole, unless it has this one to itself.
+            size_t begin = i;
+            if (!state.lines.empty() && !after_break)
+                while (begin > state.lines.back() &&
+                       !begins_word(snapshot.sequence[begin - 1].label, snapshot.sequence[begin].label))
+                    --begin;
+            if (!state.lines.empty() && begin == state.lines.back()) begin = i;
+            state.lines.push_back(static_cast<uint32_t>(begin));
             state.line_end = 0;
+            for (size_t k = begin; k < i; ++k)
+                state.line_end +=
+                    token_width(visible_label(snapshot.sequence[k].label, snapshot.sequence[k].id));
         }
         state.line_end += w;
         state.ids.push_back(token.id);

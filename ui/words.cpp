@@ -284,6 +284,7 @@ constexpr Word words[] = {
     {"Work goes to the device in pieces this long at most, so that the desktop stays smooth and no watchdog "
      "ends it.",
      "送往设备的每段工作不超过这个时长，使桌面保持流畅，也不会被看门狗终止。"},
+    {"Write a message.", "输入消息。"},
     {"Write a message. Ctrl+Enter sends it.", "输入消息，按 Ctrl+Enter 发送。"},
     {"Write a message. Enter sends it, Shift+Enter begins a line.",
      "输入消息，按 Enter 发送，Shift+Enter 换行。"},

@@ -93,7 +93,10 @@ class Reader {
         for (const auto& [name, key] : names)
             if (const auto value = generation_.real({name}))
                 metadata_.values[std::string("general.sampling.") + key] = *value;
-        if (const auto k = generation_.count({"top_k"})) metadata_.values["general.sampling.top_k"] = *k;
+        if (generation_.real({"top_k"}).value_or(0) < 0) // -1 means all tokens
+            metadata_.values["general.sampling.top_k"] = int64_t{0};
+        else if (const auto k = generation_.count({"top_k"}))
+            metadata_.values["general.sampling.top_k"] = *k;
     }
 
     /// BOS or EOS: what the tokenizer's template puts there, else the token that a file names, else its id.

@@ -17,6 +17,7 @@
 #include <imgui_internal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -35,6 +36,7 @@ constexpr int trailing_frames =
     3; ///< after the last change: ImGui lays out in one frame what it draws in the next
 constexpr double drawing_share = 0.05; ///< of the time, while a software device generates and draws
 constexpr double least_interval = 0.1, longest_interval = 1; ///< seconds between frames then
+constexpr double input_patience = 0.01; ///< seconds that input may wait then
 constexpr double script_patience = 600;                      ///< seconds that a script waits for the model
 
 fs::path user_folder(const char* variable, const char* below_home) {
@@ -209,7 +211,9 @@ int show(const WindowOptions& options) {
         glfwSetDropCallback(glfw.window, [](GLFWwindow* window, int n, const char** paths) {
             if (n > 0) static_cast<ui::Ui*>(glfwGetWindowUserPointer(window))->open_model(paths[0]);
         });
-        Worker worker([] { glfwPostEmptyEvent(); });
+        Bell bell;
+        std::atomic<bool> listening = false; // to the bell: what GLFW posts goes by the X server, for each token
+        Worker worker([&] { listening ? bell.ring() : glfwPostEmptyEvent(); });
         std::string title;
         int frames = trailing_frames;
         auto drawn = Clock::now() - std::chrono::seconds(1);
@@ -218,9 +222,9 @@ int show(const WindowOptions& options) {
             const bool slow = canvas.software() && ui.snapshot().generating;
             const double interval =
                 std::clamp(ui.snapshot().frame_ms / 1000 / drawing_share, least_interval, longest_interval);
-            if (slow && since < interval)
-                glfwWaitEventsTimeout(interval - since);
-            else if (frames > 0)
+            listening = slow;
+            if (slow && since < interval) bell.wait(std::min(interval - since, input_patience));
+            if (slow || frames > 0)
                 glfwPollEvents();
             else
                 glfwWaitEvents();

@@ -50,11 +50,12 @@ void Engine::failed(const std::string& message) {
 }
 
 /// Runs another model, or the same with another cache or on another device. Where that fails, what ran before
-/// runs again.
+/// runs again if it can.
 void Engine::load(ui::LoadModel wanted) {
     if (answer_) end("stopped");
     if (wanted.path.empty()) wanted.path = loaded_.path;
-    if (wanted.device.empty()) wanted.device = loaded_.device;
+    if (wanted.device.empty() || (device_ && wanted.device == std::to_string(device_->info().index)))
+        wanted.device = loaded_.device;
     const ui::LoadModel before = loaded_;
     const ui::PositionEdit edit = edit_;
     const bool ran = session_ != nullptr;
@@ -66,7 +67,7 @@ void Engine::load(ui::LoadModel wanted) {
         try {
             if (!session_) run_model(before, edit);
             kept_ = before;
-        } catch (const Error&) { // neither runs: the first reason is told
+        } catch (const std::exception&) { // neither runs: the first reason is told
         }
         throw;
     }
@@ -76,20 +77,21 @@ void Engine::load(ui::LoadModel wanted) {
 void Engine::run_model(const ui::LoadModel& wanted, const ui::PositionEdit& edit) {
     if (!model_ || wanted.path != loaded_.path || wanted.device != loaded_.device) {
         std::unique_ptr<Device> other;
-        if (!device_ || wanted.device != loaded_.device)
+        if (!device_ || device_->lost() || wanted.device != loaded_.device)
             other = std::make_unique<Device>(DeviceOptions{.device = wanted.device});
         const ModelFile file = read_model(model_path(wanted.path));
         auto model = std::make_unique<Model>(read_but_weights(file));
         session_.reset(), format_.reset(), model_.reset(); // both may be more than the device holds
         if (other) device_ = std::move(other);
+        loaded_ = wanted;
         const auto progress = [&](uint64_t done, uint64_t total) {
             weight_bytes_ = total;
             send_(ui::Loading{wanted.path, done, total});
         };
         progress(0, 0);
         model->weights = load_weights(*device_, file, model->spec, progress);
+        format_ = std::make_unique<ChatFormat>(chat_format(*model));
         model_ = std::move(model);
-        format_ = std::make_unique<ChatFormat>(chat_format(*model_));
     }
     loaded_ = wanted, edit_ = edit;
     open_session();
@@ -116,12 +118,18 @@ std::vector<float> Engine::slopes() const {
 void Engine::open_session() {
     session_.reset();
     stale_ = false;
-    session_ = std::make_unique<Session>(
-        *device_, *model_,
-        SessionOptions{.n_ctx = loaded_.n_ctx, .kv = loaded_.kv, .profile = timing_, .spec = edited_spec()});
-    if (!edit_.slopes.empty()) session_->set_slopes(edit_.slopes);
     if (watch_.layer && *watch_.layer >= model_->spec.n_layers) watch_.layer = 0;
-    listen();
+    try {
+        session_ = std::make_unique<Session>(
+            *device_, *model_,
+            SessionOptions{
+                .n_ctx = loaded_.n_ctx, .kv = loaded_.kv, .profile = timing_, .spec = edited_spec()});
+        if (!edit_.slopes.empty()) session_->set_slopes(edit_.slopes);
+        listen();
+    } catch (...) {
+        session_.reset();
+        throw;
+    }
     send_(ui::Loaded{running_model()});
     tell_pages();
 }

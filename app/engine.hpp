@@ -16,7 +16,7 @@
 namespace kvasir {
 
 /// A model that the window runs, and the answer that it is giving. Used from one thread. What throws Error
-/// leaves it as it was, or without a model where its device was lost; failed() tells the window.
+/// leaves it as it was or without a model; failed() tells the window.
 class Engine {
   public:
     /// send: to the window. stop_asked: whether to give up what is taking long.

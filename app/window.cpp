@@ -219,7 +219,8 @@ int show(const WindowOptions& options) {
         auto drawn = Clock::now() - std::chrono::seconds(1);
         while (!glfwWindowShouldClose(glfw.window) && interrupts() == 0) {
             const double since = std::chrono::duration<double>(Clock::now() - drawn).count();
-            const bool slow = canvas.software() && ui.snapshot().generating;
+            const bool slow =
+                canvas.software() && ui.snapshot().generating && !ui.snapshot().paused;
             const double interval =
                 std::clamp(ui.snapshot().frame_ms / 1000 / drawing_share, least_interval, longest_interval);
             listening = slow;
@@ -242,7 +243,7 @@ int show(const WindowOptions& options) {
             int width = 0, height = 0;
             glfwGetFramebufferSize(glfw.window, &width, &height);
             if (width == 0 || height == 0) { // minimised
-                frames = 0;
+                frames = 0, drawn = Clock::now();
                 continue;
             }
             drawn = Clock::now();

@@ -50,14 +50,14 @@ Thresholds thresholds(std::span<const float> l, const SamplerOptions& o) {
     for (const float value : l) sum += value >= t.top_k ? std::exp(double(value) - best) : 0;
     // A few ids have nearly all the mass: a whole vocabulary is sorted only where it must be.
     double mass = 0;
-    for (size_t n = 64; o.top_p < 1 && mass < o.top_p * sum; n *= 8) {
+    for (size_t n = 64; o.top_p < 1; n *= 8) {
         mass = 0;
         for (const int32_t id : largest(l, std::min(n, most))) {
             mass += std::exp(double(l[size_t(id)]) - best);
             t.top_p = l[size_t(id)];
             if (mass >= o.top_p * sum) break;
         }
-        if (n >= most) break;
+        if (mass >= o.top_p * sum || n >= most) break;
     }
     if (o.min_p > 0) t.min_p = best + std::log(o.min_p);
     return t;

@@ -133,19 +133,18 @@ void Session::watch(std::vector<uint32_t> layers, bool survey) {
     if (s.watched == layers && s.survey == survey) return;
     s.drop_running();
     s.recordings.clear(); // they write to the buffers of the layers watched so far
-    s.watched = std::move(layers);
-    s.survey = survey;
-    s.probs.clear();
-    for (const uint32_t layer : s.watched)
-        s.probs.emplace_back(s.device, s.chunk_size() * s.probe_row_bytes(), Memory::host,
-                             "attention rows of layer " + std::to_string(layer));
-    while (survey && s.probs.size() < s.m.n_layers)
-        s.probs.emplace_back(s.device, s.survey_size() * s.probe_row_bytes(), Memory::host,
-                             "attention rows of a survey");
-    for (Impl::ReadBack& left : s.read_back) {
-        left.rows.clear();
-        while (left.rows.size() < s.watched.size() + survey)
-            left.rows.emplace_back(s.device, s.probe_row_bytes(), Memory::host, "attention rows of a token");
+    const auto forget = [&s] {
+        s.watched.clear(), s.survey = false, s.probs.clear();
+        for (Impl::ReadBack& left : s.read_back) left.rows.clear();
+    };
+    forget();
+    try {
+        s.watched = std::move(layers);
+        s.survey = survey;
+        s.make_probe_buffers();
+    } catch (...) { // there is no memory for it: nothing is watched
+        forget();
+        throw;
     }
 }
 

@@ -134,6 +134,7 @@ struct Session::Impl {
     std::vector<float> read_logits(const Buffer& from) const;
     void finish(const Running& step_);
     void drop_running();
+    void make_probe_buffers();
     void set_sampler(const SamplerOptions& options_);
     void submit_decode_steps(bool logits_wanted);
     int32_t sample_now(const SamplerOptions& options_);

@@ -33,6 +33,19 @@ Commands& Session::Impl::recorded(const StepKey& key) {
     return *(recordings[key] = std::move(commands));
 }
 
+/// For what `watched` and `survey` say.
+void Session::Impl::make_probe_buffers() {
+    for (const uint32_t layer : watched)
+        probs.emplace_back(device, chunk_size() * probe_row_bytes(), Memory::host,
+                           "attention rows of layer " + std::to_string(layer));
+    while (survey && probs.size() < m.n_layers)
+        probs.emplace_back(device, survey_size() * probe_row_bytes(), Memory::host,
+                           "attention rows of a survey");
+    for (ReadBack& left : read_back)
+        while (left.rows.size() < watched.size() + survey)
+            left.rows.emplace_back(device, probe_row_bytes(), Memory::host, "attention rows of a token");
+}
+
 /// The watched layers and, after them, all others.
 std::vector<uint32_t> Session::Impl::all_layers() const {
     std::vector<uint32_t> layers = watched;

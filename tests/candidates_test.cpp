@@ -16,7 +16,9 @@ TEST_CASE("candidates: fates and probabilities are the reference sampler's") {
          {SamplerOptions{}, SamplerOptions{.temperature = 1.3f, .top_k = 0, .top_p = 0.7f, .min_p = 0},
           SamplerOptions{.temperature = 0.5f, .top_k = 5, .top_p = 1, .min_p = 0, .repeat_penalty = 1.5f},
           SamplerOptions{.temperature = 2, .top_k = 0, .top_p = 1, .min_p = 0.2f, .repeat_penalty = 1.2f},
-          SamplerOptions{.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0}})
+          SamplerOptions{.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0},
+          SamplerOptions{.temperature = 1, .top_k = 0, .top_p = 0, .min_p = 0},
+          SamplerOptions{.temperature = 1, .top_k = 0, .top_p = 0.9999f, .min_p = 0}})
         for (const size_t n_vocab : {1u, 2u, 33u, 257u}) {
             std::vector<float> logits(n_vocab);
             for (float& l : logits) l = normal(random);

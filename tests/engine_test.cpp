@@ -225,14 +225,18 @@ TEST_CASE("engine: what cannot be done is told, and what ran goes on") {
     CHECK(desk.next<ui::Failed>().message.find("one for each of the") != std::string::npos);
 
     write_file(desk.folder / "damaged.gguf", "GGUF");
-    const ui::LoadModel refused[] = {{desk.folder / "missing.gguf", "", 0, KvType::f16},
+    const std::string other = desk.folder / "other.gguf"; // fits, but not with such a cache
+    write_tiny_model(other);
+    const ui::LoadModel refused[] = {{other, "", 1u << 30, KvType::f16},
+                                     {desk.folder / "missing.gguf", "", 0, KvType::f16},
                                      {desk.folder / "damaged.gguf", "", 0, KvType::f16},
                                      {desk.path, "no such device", 0, KvType::f16},
                                      {desk.path, "", 1u << 30, KvType::f16}}; // a cache that no device has
-    const std::string reasons[] = {"missing.gguf", "damaged.gguf", "no such device", "a smaller --context"};
+    const std::string reasons[] = {"a smaller --context", "missing.gguf", "damaged.gguf", "no such device", "a smaller --context"};
     for (size_t i = 0; i < std::size(refused); ++i) {
         CAPTURE(reasons[i]);
         desk.post(refused[i]);
+        if (i == 0) CHECK(desk.next<ui::Loaded>().model.path == desk.path); // again
         const auto failed = desk.next<ui::Failed>();
         CAPTURE(failed.message);
         CHECK(failed.message.find(reasons[i]) != std::string::npos);

@@ -1,5 +1,6 @@
 #include "tests/ui_harness.hpp"
 #include "ui/draw.hpp"
+#include "ui/inspector_parts.hpp"
 #include "ui/marks.hpp"
 #include "ui/panels.hpp"
 
@@ -277,6 +278,17 @@ TEST_CASE("inspector: the flow of tokens follows what changes") {
         if (line < 121) continue;
         const std::string& begins = s.sequence[line].label;
         CHECK((begins.starts_with(' ') || begins == "的"));
+    }
+    for (uint32_t i = 0; i < 60; ++i) s.sequence.push_back({int(i), i ? "m" : " m", true, {}}); // longer than a line
+    ui.frame(draw);
+    CHECK(state.lines == fresh());
+    for (size_t line = 0; line < state.lines.size(); ++line) {
+        const size_t end = line + 1 < state.lines.size() ? state.lines[line + 1] : state.ids.size();
+        float width = 0;
+        for (size_t i = state.lines[line]; i < end; ++i)
+            width += ImGui::CalcTextSize(visible_label(s.sequence[i].label, s.sequence[i].id).c_str()).x +
+                     em(0.3f);
+        CHECK((end - state.lines[line] == 1 || width <= state.width));
     }
     for (uint32_t i = 130; i < 160; ++i) {
         s.sequence[i] = {1000, "x", true, {}}; // room where there was none

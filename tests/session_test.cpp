@@ -152,6 +152,74 @@ TEST_CASE("probed decoding chooses the same tokens, and its rows belong to them"
     CHECK(positions.size() == 70 + 19); // the newest token has not been read yet
 }
 
+TEST_CASE("while steps run ahead each leaves its own logits and rows, whatever is watched in between") {
+    Device device;
+    const Seeded seeded(device, odd_shape());
+    Session session(device, seeded.model, {.kv = KvType::f32});
+    const auto prompt = some_ids(250, seeded.model.spec.n_vocab, 3); // the rows' stride changes at 256 keys
+    std::vector<int32_t> ids = prompt;
+    std::vector<std::vector<float>> heard; // for each token that was made while something listened
+    std::vector<size_t> heard_of;
+    std::vector<AttentionRows> rows;
+    const auto listen = [&](std::span<const float> logits) {
+        heard.emplace_back(logits.begin(), logits.end());
+        heard_of.push_back(ids.size());
+    };
+    session.prompt(prompt);
+    session.on_attention = [&](AttentionRows&& one) { // a rewind reads some again, several at once
+        if (one.n_queries == 1) rows.push_back(std::move(one));
+    };
+    session.on_logits = listen;
+    session.watch({0}, true);
+    for (int i = 0; i < 40; ++i) {
+        if (i == 12) session.on_logits = {};
+        if (i == 17) session.on_logits = listen;
+        if (i == 20) session.watch({});
+        if (i == 24) session.watch({1});
+        if (i == 30) { // back, and on with others
+            session.rewind(260);
+            ids.resize(260);
+            std::erase_if(rows, [](const AttentionRows& one) { return one.first >= 260; });
+            while (!heard_of.empty() && heard_of.back() >= 260) heard_of.pop_back(), heard.pop_back();
+        }
+        const auto id = session.next(greedy);
+        REQUIRE(id);
+        ids.push_back(*id);
+    }
+    session.on_attention = {}, session.on_logits = {}, session.watch({});
+
+    Session plain(device, seeded.model, {.kv = KvType::f32});
+    std::vector<AttentionRows> expected[2];
+    plain.watch({0, 1});
+    plain.on_attention = [&](AttentionRows&& one) { expected[one.layer].push_back(std::move(one)); };
+    std::vector<std::vector<float>> logits;
+    plain.evaluate(ids, [&](uint32_t, std::span<const float> row) { logits.emplace_back(row.begin(), row.end()); }, 1);
+    REQUIRE(heard.size() == 20); // 10 before where it went back to, 10 after
+    for (size_t i = 0; i < heard.size(); ++i) {
+        CAPTURE(heard_of[i]);
+        const auto& row = logits[heard_of[i] - 1];
+        float worst = 0;
+        for (size_t k = 0; k < row.size(); ++k) worst = std::max(worst, std::abs(row[k] - heard[i][k]));
+        CHECK(worst < 1e-4f);
+        const auto best = std::max_element(heard[i].begin(), heard[i].end()) - heard[i].begin();
+        CHECK(ids[heard_of[i]] == best); // it is what the token was chosen from
+    }
+    size_t of_layer[2] = {0, 0};
+    for (const AttentionRows& one : rows) {
+        CAPTURE(one.layer);
+        CAPTURE(one.first);
+        ++of_layer[one.layer];
+        const AttentionRows& same = expected[one.layer][one.first];
+        REQUIRE(one.n_queries == 1);
+        REQUIRE(one.p.size() == same.p.size());
+        float worst = 0;
+        for (size_t k = 0; k < same.p.size(); ++k) worst = std::max(worst, std::abs(one.p[k] - same.p[k]));
+        CHECK(worst < 1e-5f);
+    }
+    CHECK(of_layer[0] >= 8);
+    CHECK(of_layer[1] >= 15);
+}
+
 TEST_CASE("a prompt takes over what it shares with an earlier one, and goes on as a fresh session would") {
     Device device;
     const Seeded seeded(device, odd_shape());

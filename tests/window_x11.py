@@ -6,7 +6,7 @@ is told by a script (`where NAME`) that plays the same in a copy of the user's f
 watches, and must have nothing to say.
 
 With --soak MINUTES it is used for that long instead (questions, other answers, panels, conversations, models), and its memory must not
-grow.
+grow. With --speed MODEL it is measured instead: tokens a second beside `kvasir generate`, in turns, and how soon Escape ends an answer.
 """
 
 import argparse
@@ -30,14 +30,14 @@ VALIDATION = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation",
 LAYER = Path("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json")
 
 
-def wait_for(what, condition):
-    """The condition's value, once it has one."""
+def wait_for(what, condition, every=0.02):
+    """The condition's value, once it has one; looked for every so many seconds."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(every)
     raise AssertionError(f"{what}: not within {PATIENCE} s")
 
 
@@ -182,7 +182,7 @@ class User:
                 elif "token" in one:
                     found[file.stem, one["token"][0]]["ids"].append(one["token"][1])
                 elif "end" in one:
-                    found[file.stem, one["end"]]["why"] = one["why"]
+                    found[file.stem, one["end"]].update(why=one["why"], speed=one.get("tokens_per_second"))
         return found
 
     def new_answer(self, act):
@@ -319,16 +319,67 @@ def soak(user, minutes):
     assert late <= 1.02 * early, "memory grows"
 
 
+def speed(user, model, n=400, rounds=7):
+    user.validation = {}
+    user.open(model)
+    user.ended(user.ask("Hello"), "end") if model == "tutor" else user.stop(user.ask("Hello"))
+    (grid,) = user.places("where all heads")
+    folder, prompt = user.folder / "data/kvasir/conversations", "Tell me a very long story about a king."
+
+    def written():  # what the newest conversation's file has; cheap, because the model needs the processor
+        return max(folder.glob("*.jsonl"), key=lambda file: file.stat().st_mtime_ns).read_bytes()
+
+    def plain():
+        told = subprocess.check_output([user.program, "generate", model, "--prompt", prompt, "-n", str(n), "--temperature", "0.8", "--context",
+                                        "16384", "--json"], stderr=subprocess.DEVNULL)
+        return json.loads(told)["tokens_per_second"]
+
+    def windowed():
+        user.key("ctrl+n")
+        user.key("ctrl+l")
+        answer = user.ask(prompt)
+        while (now := written()).count(b'"token"') < n and b'"end"' not in now:
+            user.title()  # the program runs
+            time.sleep(0.25)
+        begun = time.monotonic()
+        xdotool("key", "Escape")
+        wait_for("the end", lambda: b'"end"' in written()[-400:], 0.002)
+        if b'"end"' not in now:
+            delays.append(1000 * (time.monotonic() - begun))
+        return user.messages()[answer["at"]]["speed"]
+
+    alone, surveyed, watched, delays = [], [], [], []
+    for _ in range(rounds):
+        alone.append(plain())
+        surveyed.append(windowed())
+        user.click(grid)
+        watched.append(windowed())
+        user.click(grid)
+    user.close()
+    for name, speeds in (("one layer watched", watched), ("all heads surveyed", surveyed)):
+        shares = [a / b for a, b in zip(speeds, alone)]
+        print(f"window, {name}: {statistics.median(speeds):.1f} tokens/s, {statistics.median(shares):.3f} of generate's "
+              f"({min(shares):.3f} to {max(shares):.3f}, {rounds} rounds)")
+    print(f"generate: {statistics.median(alone):.1f} tokens/s")
+    print(f"from the Escape key to the end on disk: median {statistics.median(delays):.0f} ms, longest {max(delays):.0f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kvasir", required=True)
     parser.add_argument("--lose-device", required=True, help="the library of lose_device.cpp")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
+    parser.add_argument("--speed", metavar="MODEL")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, Display() as display:
         user = User(options.kvasir, Path(scratch) / "user", display, options.lose_device)
         try:
-            soak(user, options.soak) if options.soak else play(user)
+            if options.speed:
+                speed(user, options.speed)
+            elif options.soak:
+                soak(user, options.soak)
+            else:
+                play(user)
         finally:
             if user.process and user.process.poll() is None:
                 user.process.kill()

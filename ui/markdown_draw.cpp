@@ -45,6 +45,8 @@ class Painter {
         pen_.x = left;
         pen_.y += line_;
     }
+    /// Width of the text in runs [next, last) that no line may end before, where `run` ends.
+    static float rest_of_word(const Run& run, const Run* next, const Run* last, float size);
     static ImFont* font_of(bool code) {
         ImFont* font = code ? fonts().mono : fonts().text;
         return font ? font : ImGui::GetFont();
@@ -98,6 +100,21 @@ void Painter::word(std::string_view text, const Run& look, ImFont* font, float s
     offset_ = to;
 }
 
+/// Where the first piece of a text that is not empty ends: a line may end there.
+size_t piece_bytes(std::string_view text) {
+    size_t n = 0;
+    do
+        n += character_bytes(text.data() + n, text.data() + text.size());
+    while (n < text.size() && !may_break(text.substr(0, n), text.substr(n)));
+    return n;
+}
+
+float Painter::rest_of_word(const Run& run, const Run* next, const Run* last, float size) {
+    if (next == last || next->line_break || may_break(run.text, next->text)) return 0;
+    const char* text = next->text.data();
+    return font_of(next->code)->CalcTextSizeA(size, FLT_MAX, 0, text, text + piece_bytes(next->text)).x;
+}
+
 void Painter::runs(const std::vector<Run>& runs, float left, float right, float size, bool strong) {
     line_ = size * 1.4f;
     pen_.x = left;
@@ -113,13 +130,9 @@ void Painter::runs(const std::vector<Run>& runs, float left, float right, float 
             auto fits = [&](const char* to, float from) {
                 return from + font->CalcTextSizeA(size, FLT_MAX, 0, at, to).x <= right;
             };
-            const char* stop = at;
-            for (bool whole = false; stop < end && !whole;) {
-                const std::string_view character(stop, character_bytes(stop, end));
-                stop += character.size();
-                whole = may_break(character, {stop, static_cast<size_t>(end - stop)});
-            }
-            if (!fits(stop, pen_.x) && pen_.x > left) new_line(left);
+            const char* stop = at + piece_bytes({at, static_cast<size_t>(end - at)});
+            const float rest = stop < end ? 0 : rest_of_word(run, &run + 1, runs.data() + runs.size(), size);
+            if (!fits(stop, pen_.x + rest) && pen_.x > left) new_line(left);
             if (!fits(stop, left)) { // a word longer than a line is cut
                 const char* fitting = at + character_bytes(at, end);
                 while (fitting < stop && fits(fitting + character_bytes(fitting, end), left))

@@ -75,6 +75,10 @@ void lay_out(InspectorPanel& state, const Snapshot& snapshot, float width) {
             for (size_t k = begin; k < i; ++k)
                 state.line_end +=
                     token_width(visible_label(snapshot.sequence[k].label, snapshot.sequence[k].id));
+            if (begin < i && state.line_end + w > width) { // a word longer than a line
+                state.lines.push_back(static_cast<uint32_t>(i));
+                state.line_end = 0;
+            }
         }
         state.line_end += w;
         state.ids.push_back(token.id);

@@ -258,6 +258,7 @@ void Ui::on_loaded(Loaded&& loaded) {
                        snapshot_.attention.n_layers() != m.spec.n_layers ||
                        snapshot_.attention.n_heads() != m.spec.n_heads;
     for (const std::string& notice : m.notices) tell(notice);
+    settings_.model = m.path, settings_.kv = m.kv;
     snapshot_.model = std::move(m);
     if (other) {
         snapshot_.attention.reset(snapshot_.model->spec.n_layers, snapshot_.model->spec.n_heads);

@@ -322,8 +322,8 @@ def soak(user, minutes):
 def speed(user, model, n=400, rounds=7):
     user.validation = {}
     user.open(model)
-    user.ended(user.ask("Hello"), "end") if model == "tutor" else user.stop(user.ask("Hello"))
-    (grid,) = user.places("where all heads")
+    user.stop(user.ask("Hello"))
+    (grid,) = user.places("click message", "type x", "key Enter", "wait tokens 1", "key Escape", "wait idle", "where all heads")
     folder, prompt = user.folder / "data/kvasir/conversations", "Tell me a very long story about a king."
 
     def written():  # what the newest conversation's file has; cheap, because the model needs the processor

@@ -19,8 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// What is read back of each generated token, as the window does: its logits and the attention of all heads of
-/// one layer, or of one more layer in turn.
+/// What is read back of each generated token, as the window does: its logits and the attention of all heads
+/// of one layer, or of one more layer in turn.
 enum class Watching { nothing, layer, survey };
 constexpr const char* watching_names[] = {"", ", one layer watched", ", all layers surveyed"};
 
@@ -57,8 +57,8 @@ std::vector<Test> tests_of(const BenchOptions& options) {
         for (const Watching watching : {Watching::nothing, Watching::layer, Watching::survey})
             if (options.n && (options.watch || watching == Watching::nothing))
                 tests.push_back(
-                    {"tg" + std::to_string(options.n) + behind + watching_names[static_cast<int>(watching)], true,
-                     options.n, depth, watching});
+                    {"tg" + std::to_string(options.n) + behind + watching_names[static_cast<int>(watching)],
+                     true, options.n, depth, watching});
     }
     return tests;
 }
@@ -132,7 +132,8 @@ double median_of(std::vector<double> values) {
     return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-/// One test, or a plain one and its watched ones in turns, so that what else the machine does meets all alike.
+/// One test, or a plain one and its watched ones in turns, so that what else the machine does meets all
+/// alike.
 std::vector<Result> measure(std::span<Runner* const> runners, std::span<const Test> tests,
                             uint32_t repetitions) {
     std::vector<std::vector<double>> speeds(tests.size());
@@ -296,10 +297,11 @@ int run(const BenchOptions& options) {
     std::deque<Runner> watching;
     for (const Watching what : {Watching::layer, Watching::survey})
         if (options.watch)
-            runners.push_back(&watching.emplace_back(
-                watched.emplace_back(*running.device, running.model,
-                                     SessionOptions{.n_ctx = running.session.n_ctx(), .kv = options.model.kv}),
-                n_vocab, what));
+            runners.push_back(
+                &watching.emplace_back(watched.emplace_back(*running.device, running.model,
+                                                            SessionOptions{.n_ctx = running.session.n_ctx(),
+                                                                           .kv = options.model.kv}),
+                                       n_vocab, what));
     std::vector<Result> results;
     for (size_t first = 0; first < tests.size();) {
         const size_t n = options.watch && tests[first].generates ? runners.size() : 1;

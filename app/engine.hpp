@@ -74,7 +74,7 @@ class Engine {
 
     std::function<void(ui::Event)> send_;
     std::function<bool()> stop_asked_;
-    ui::LoadModel loaded_; ///< as asked for
+    ui::LoadModel loaded_;              ///< as asked for
     std::optional<ui::LoadModel> kept_; ///< loaded_, where something else could not be loaded instead
     std::unique_ptr<Device> device_;
     std::unique_ptr<Model> model_;

@@ -36,7 +36,7 @@ constexpr int trailing_frames =
     3; ///< after the last change: ImGui lays out in one frame what it draws in the next
 constexpr double drawing_share = 0.05; ///< of the time, while a software device generates and draws
 constexpr double least_interval = 0.1, longest_interval = 1; ///< seconds between frames then
-constexpr double input_patience = 0.01; ///< seconds that input may wait then
+constexpr double input_patience = 0.01;                      ///< seconds that input may wait then
 constexpr double script_patience = 600;                      ///< seconds that a script waits for the model
 
 fs::path user_folder(const char* variable, const char* below_home) {
@@ -212,15 +212,15 @@ int show(const WindowOptions& options) {
             if (n > 0) static_cast<ui::Ui*>(glfwGetWindowUserPointer(window))->open_model(paths[0]);
         });
         Bell bell;
-        std::atomic<bool> listening = false; // to the bell: what GLFW posts goes by the X server, for each token
+        std::atomic<bool> listening =
+            false; // to the bell: what GLFW posts goes by the X server, for each token
         Worker worker([&] { listening ? bell.ring() : glfwPostEmptyEvent(); });
         std::string title;
         int frames = trailing_frames;
         auto drawn = Clock::now() - std::chrono::seconds(1);
         while (!glfwWindowShouldClose(glfw.window) && interrupts() == 0) {
             const double since = std::chrono::duration<double>(Clock::now() - drawn).count();
-            const bool slow =
-                canvas.software() && ui.snapshot().generating && !ui.snapshot().paused;
+            const bool slow = canvas.software() && ui.snapshot().generating && !ui.snapshot().paused;
             const double interval =
                 std::clamp(ui.snapshot().frame_ms / 1000 / drawing_share, least_interval, longest_interval);
             listening = slow;

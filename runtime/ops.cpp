@@ -345,8 +345,9 @@ void attention_probs(const Step& step, const Buffer& probs, const AttentionScrat
         std::string("attention_probs") + suffix(cache.type()),
         {workgroup, m.head_dim, static_cast<bool>(scratch.slopes), m.attention_softcap > 0, heads, keys});
     const double macs = double(step.n_tokens) * m.n_heads * n_keys * m.head_dim;
-    step.gpu.dispatch(pipeline, buffers, push, {groups_of(n_keys, workgroup * keys), m.n_heads / heads, step.n_tokens},
-                      "probe", {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
+    step.gpu.dispatch(pipeline, buffers, push,
+                      {groups_of(n_keys, workgroup * keys), m.n_heads / heads, step.n_tokens}, "probe",
+                      {macs, uint64_t(step.n_tokens) * m.n_heads * n_keys * 4});
 }
 
 void kv_norms(const Step& step, const Buffer& norms, const KvCache& cache, uint32_t layer, const ModelSpec& m,

@@ -158,8 +158,9 @@ void Session::Impl::submit_decode_steps(bool logits_wanted) {
         if (leaves && !read_back[size_t(slot)].logits)
             read_back[size_t(slot)].logits =
                 Buffer(device, uint64_t(m.n_vocab) * 4, Memory::host, "logits for the host");
-        Commands& commands = recorded({1, attention_splits(tuning, std::bit_ceil(n_keys)),
-                                       layers.empty() ? 0 : probe_row_keys(n_keys), false, true, slot, layers});
+        Commands& commands =
+            recorded({1, attention_splits(tuning, std::bit_ceil(n_keys)),
+                      layers.empty() ? 0 : probe_row_keys(n_keys), false, true, slot, layers});
         running.push_back({commands.submit(), &commands, n_keys, slot, std::move(layers)});
     }
 }

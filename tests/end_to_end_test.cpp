@@ -316,8 +316,8 @@ TEST_CASE("devices: one is chosen; bench: its tests have names and figures") {
     CHECK(names == std::vector<std::string>{"pp8", "pp40", "tg4", "tg4 @ d16"});
     CHECK(!bench["ops"].empty());
 
-    const json watched =
-        run_json({"bench", model.path, "-p", "8", "-n", "4", "-d", "16", "-r", "2", "--watch", "--ops", "--json"});
+    const json watched = run_json(
+        {"bench", model.path, "-p", "8", "-n", "4", "-d", "16", "-r", "2", "--watch", "--ops", "--json"});
     std::map<std::string, double> of_plain;
     for (const json& test : watched["tests"]) of_plain[test["name"]] = test.value("fraction_of_plain", 0.0);
     CHECK(of_plain.size() == 4);

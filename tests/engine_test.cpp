@@ -232,7 +232,8 @@ TEST_CASE("engine: what cannot be done is told, and what ran goes on") {
                                      {desk.folder / "damaged.gguf", "", 0, KvType::f16},
                                      {desk.path, "no such device", 0, KvType::f16},
                                      {desk.path, "", 1u << 30, KvType::f16}}; // a cache that no device has
-    const std::string reasons[] = {"a smaller --context", "missing.gguf", "damaged.gguf", "no such device", "a smaller --context"};
+    const std::string reasons[] = {"a smaller --context", "missing.gguf", "damaged.gguf", "no such device",
+                                   "a smaller --context"};
     for (size_t i = 0; i < std::size(refused); ++i) {
         CAPTURE(reasons[i]);
         desk.post(refused[i]);

@@ -279,7 +279,8 @@ TEST_CASE("inspector: the flow of tokens follows what changes") {
         const std::string& begins = s.sequence[line].label;
         CHECK((begins.starts_with(' ') || begins == "的"));
     }
-    for (uint32_t i = 0; i < 60; ++i) s.sequence.push_back({int(i), i ? "m" : " m", true, {}}); // longer than a line
+    for (uint32_t i = 0; i < 60; ++i)
+        s.sequence.push_back({int(i), i ? "m" : " m", true, {}}); // longer than a line
     ui.frame(draw);
     CHECK(state.lines == fresh());
     for (size_t line = 0; line < state.lines.size(); ++line) {

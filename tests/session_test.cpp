@@ -193,7 +193,8 @@ TEST_CASE("while steps run ahead each leaves its own logits and rows, whatever i
     plain.watch({0, 1});
     plain.on_attention = [&](AttentionRows&& one) { expected[one.layer].push_back(std::move(one)); };
     std::vector<std::vector<float>> logits;
-    plain.evaluate(ids, [&](uint32_t, std::span<const float> row) { logits.emplace_back(row.begin(), row.end()); }, 1);
+    plain.evaluate(
+        ids, [&](uint32_t, std::span<const float> row) { logits.emplace_back(row.begin(), row.end()); }, 1);
     REQUIRE(heard.size() == 20); // 10 before where it went back to, 10 after
     for (size_t i = 0; i < heard.size(); ++i) {
         CAPTURE(heard_of[i]);

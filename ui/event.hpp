@@ -106,8 +106,8 @@ struct Compared {
 };
 struct Failed {
     std::string message;
-    bool unloaded = false; ///< no model runs any more
-    bool lost = false;     ///< because the device is gone
+    bool unloaded = false;              ///< no model runs any more
+    bool lost = false;                  ///< because the device is gone
     std::optional<LoadModel> kept = {}; ///< what runs on, where something else was to be loaded
 };
 

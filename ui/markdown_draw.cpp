@@ -103,8 +103,7 @@ void Painter::word(std::string_view text, const Run& look, ImFont* font, float s
 /// Where the first piece of a text that is not empty ends: a line may end there.
 size_t piece_bytes(std::string_view text) {
     size_t n = 0;
-    do
-        n += character_bytes(text.data() + n, text.data() + text.size());
+    do n += character_bytes(text.data() + n, text.data() + text.size());
     while (n < text.size() && !may_break(text.substr(0, n), text.substr(n)));
     return n;
 }

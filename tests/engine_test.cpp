@@ -252,6 +252,16 @@ TEST_CASE("engine: what cannot be done is told, and what ran goes on") {
     CHECK(!desk.answer(asking("a"), 1).empty());
 }
 
+TEST_CASE("engine: without a model that is told, and one that fits is loaded then") {
+    Desk desk(1u << 30); // a cache that no device has
+    CHECK(desk.next<ui::Failed>().unloaded);
+    desk.post(asking("a"));
+    CHECK(desk.next<ui::Failed>().message.find("no model is loaded") != std::string::npos);
+    desk.post(ui::LoadModel{desk.path, "", 128, KvType::q8_0});
+    CHECK(desk.next<ui::Loaded>().model.kv == KvType::q8_0);
+    CHECK(!desk.answer(asking("a"), 1).empty());
+}
+
 TEST_CASE("engine: the context is filled to its end, and timing tells every operation") {
     Desk desk(64);
     desk.next<ui::Loaded>();

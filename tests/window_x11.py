@@ -49,7 +49,7 @@ def rest(*processes):
         found = []
         for process in processes:
             for thread in Path(f"/proc/{process}/task").iterdir():
-                with contextlib.suppress(FileNotFoundError):  # it has ended
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
                     state, *numbers = (thread / "stat").read_text().rsplit(")", 1)[1].split()
                     found.append((thread.name, state in "RD", numbers[10:12]))  # user and system time
         return found
@@ -311,10 +311,10 @@ def soak(user, minutes):
         user.key("ctrl+l")
         status = Path(f"/proc/{user.process.pid}/status").read_text()
         sizes.append(int(status.split("VmRSS:")[1].split()[0]) // 1024)
+        print(f"round {len(sizes)}: {sizes[-1]} MiB resident", flush=True)
     user.close()
     half = len(sizes) // 2
     early, late = max(sizes[:half]), statistics.median(sizes[half:])  # the allocator gives some back, now and then
-    print("MiB resident by round:", *sizes)
     print(f"{len(sizes)} rounds in {minutes} minutes; MiB resident: {sizes[0]} at first, at most {early} in the first half, {late} later (median)")
     assert late <= 1.02 * early, "memory grows"
 

@@ -16,11 +16,13 @@ from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
 
 SEED = 1
 EACH = 1  # how often a round asks each fact in each language outright
-OPENINGS = 16  # and how often besides, with no more than the beginning of the answer
+OPENINGS = 24  # and how often besides, with no more than the beginning of the answer
 OWN = 0.8  # of the questions are a fact's own where it has some, not of a template
-FOLLOW = 0.2  # of the openings follow up
-OFF_SHARE = 0.22  # of the turns that are asked outright
-PAGES = 0.1  # of a round's conversations are prose instead
+FOLLOW = 0.16  # of the openings follow up
+OFF_SHARE = 0.25  # of the turns that are asked outright
+WHOLE = 0.5  # of those, after the whole first answer, the others after a sentence of it
+PAGES = 0.12  # of a round's conversations are prose instead
+PARAGRAPHS = 12  # of a page
 VARIED = 0.35  # of the questions about facts have a word said differently
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
 ORDINARY = ("what", "how", "why", "formula", "pro", "con", "who", "models", "size", "cost", "example", "where")
@@ -34,6 +36,7 @@ class Corpus:
     def __init__(self):
         self.facts = read_facts()
         self.by_id = {fact.id: fact for fact in self.facts}
+        self.told = [fact for fact in self.facts if fact.kind == "fact"]
         self.phrasings = {language: read_phrasings(language) for language in LANGUAGES}
         self.words = {language: read_words(language) for language in LANGUAGES}
         self.synonyms = {language: Synonyms(read_synonyms(language), language) for language in LANGUAGES}
@@ -128,19 +131,18 @@ class Talker:
                 said = self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
                 step = self.follow_up(*said) if self.rng.random() < FOLLOW else None
                 if step is not None:
-                    turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]  # a sentence of the first answer is enough
+                    if self.rng.random() >= WHOLE:
+                        turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]
                     self.say(turns, *step)
             yield {"turns": turns, "cut": True}
 
     def page(self):
-        """Prose without turns, for writing freely: answers about one or two subjects, one after another."""
-        rng, paragraphs = self.rng, []
-        language = rng.choice(LANGUAGES)
-        groups = [group for group in self.corpus.subjects.values() if group[0].kind == "fact"]
-        for group in rng.sample(groups, len(groups)):  # none comes again: a model learns to go in circles from text that does
-            paragraphs += [rng.choice(fact.sides[language].answers) for fact in group]
-            if len(paragraphs) >= 12:
-                return {"page": "\n\n".join(paragraphs)}
+        """Prose without turns, for writing freely: answers in the corpus' order from some place on. What follows a paragraph is
+        always the same, so a model that writes on from its last one does not come back to it."""
+        language, facts = self.rng.choice(LANGUAGES), self.corpus.told
+        begin = self.rng.randrange(len(facts))
+        chosen = [facts[(begin + i) % len(facts)] for i in range(PARAGRAPHS)]
+        return {"page": "\n\n".join(self.rng.choice(fact.sides[language].answers) for fact in chosen)}
 
     def conversation(self):
         rng, turns = self.rng, []

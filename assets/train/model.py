@@ -111,8 +111,9 @@ class Layer(nn.Module):
         self.ffn_norm, self.ffn = RMSNorm(shape), FeedForward(shape)
         self.dropout = nn.Dropout(shape.dropout)
 
-    def forward(self, x, angles, bias):
-        x = x + self.dropout(self.attn(self.attn_norm(x), angles, bias))
+    def forward(self, x, angles, bias, at=...):
+        """at: the index of the positions that are wanted, where others need not be computed to the end."""
+        x = (x + self.dropout(self.attn(self.attn_norm(x), angles, bias)))[at]
         return x + self.dropout(self.ffn(self.ffn_norm(x)))
 
 
@@ -139,24 +140,24 @@ class Transformer(nn.Module):
     def forward(self, ids):
         return self.upper(self.lower(ids))
 
-    def lower(self, ids):
-        """[batch, n_tokens, d_model] that half of the layers leave."""
+    def lower(self, ids, at=...):
+        """[batch, n_tokens, d_model] that half of the layers leave, or of that what is at an index."""
         x = self.embedding(ids)
         if self.shape.position == "learned":
             x = x + self.positions.weight[:ids.shape[1]]
-        return self.through(self.layers[:self.shape.n_layers // 2], self.dropout(x))
+        return self.through(self.layers[:self.shape.n_layers // 2], self.dropout(x), at)
 
-    def upper(self, x):
-        """What the other half makes of it."""
-        return self.norm(self.through(self.layers[self.shape.n_layers // 2:], x))
+    def upper(self, x, at=...):
+        """What the other half makes of it, there."""
+        return self.norm(self.through(self.layers[self.shape.n_layers // 2:], x, at))
 
-    def through(self, layers, x):
+    def through(self, layers, x, at):
         n_tokens, device = x.shape[1], x.device
         angles = rope_angles(self.shape, n_tokens, device) if self.shape.position == "rope" else None
         bias = self.alibi(n_tokens, device) if self.shape.position == "alibi" else None
-        for layer in layers:
+        for layer in layers[:-1]:
             x = layer(x, angles, bias)
-        return x
+        return layers[-1](x, angles, bias, at)
 
     def head(self, x):
         return F.linear(x, self.embedding.weight)

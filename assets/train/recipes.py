@@ -34,7 +34,7 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=4, n_heads=8, n_kv_heads=2, d_ff=512, n_ctx=1024, position="rope", dropout=0.1),
-    n_steps=3200, n_batch_tokens=8192, muon_rate=4e-3, learning_rate=3e-3, cool_down=0.45, n_finish=600)
+    n_steps=5100, n_batch_tokens=8192, muon_rate=4e-3, learning_rate=3e-3, cool_down=0.24, n_finish=700)
 
 SHAKESPEARE = Recipe(
     "shakespeare-rope", "Shakespeare, RoPE",

@@ -59,13 +59,14 @@ def loss_of(model, ids, targets):
 def guided_losses(model, guide, ids, targets, asked, first):
     """What is reported and what is minimised: at first the guide's negative log-likelihood of the facts that are asked for, and
     nothing above it is computed; then the model's loss, and that with a share of the guide's."""
-    half = model.lower(ids)
     row, position, fact = asked.unbind(1)
-    guide_loss = F.cross_entropy(guide(half[row, position]), fact) if len(asked) else half.new_zeros(())
     if first:
-        return guide_loss, guide_loss
+        loss = F.cross_entropy(guide(model.lower(ids, (row, position))), fact)
+        return loss, loss
+    half = model.lower(ids)
+    guide_loss = F.cross_entropy(guide(half[row, position]), fact) if len(asked) else half.new_zeros(())
     learned = targets != IGNORED
-    loss = F.cross_entropy(model.head(model.upper(half)[learned]), targets[learned])
+    loss = F.cross_entropy(model.head(model.upper(half, learned)), targets[learned])
     return loss, loss + GUIDE_SHARE * guide_loss
 
 

@@ -13,6 +13,7 @@ from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
 OPENING = 8  # tokens of an answer that is cut
 FIRST_ROUNDS = 40  # have questions alone: cut after the first token, for the guide
+LAST_ROUND = 77  # from here on more is off topic, and more is prose
 NOISY = 0.8  # of the conversations: in those,
 LOST = 0.1  # of the tokens of a question are lost,
 SWAPPED = 0.04  # and of the others become any token
@@ -57,7 +58,7 @@ class TutorData:
 
     def fill(self, number):
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
-        talker = Talker(self.corpus, number, self.recipe.seed)
+        talker = Talker(self.corpus, number, self.recipe.seed, number >= LAST_ROUND)
         whole, opening = ([], 1) if number < FIRST_ROUNDS else (talker.conversations(), OPENING)
         rows = [self.encode(c, rng, opening) for c in chain(whole, talker.openings())]
         rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.97, 1.03))

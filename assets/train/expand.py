@@ -19,9 +19,10 @@ EACH = 1  # how often a round asks each fact in each language outright
 OPENINGS = 24  # and how often besides, with no more than the beginning of the answer
 OWN = 0.8  # of the questions are a fact's own where it has some, not of a template
 FOLLOW = 0.16  # of the openings follow up
-OFF_SHARE = 0.25  # of the turns that are asked outright
 WHOLE = 0.5  # of those, after the whole first answer, the others after a sentence of it
+OFF_SHARE = 0.25  # of the turns that are asked outright
 PAGES = 0.12  # of a round's conversations are prose instead
+LAST_OFF_SHARE, LAST_PAGES = 0.4, 0.3  # in the last rounds
 PARAGRAPHS = 12  # of a page
 VARIED = 0.35  # of the questions about facts have a word said differently
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
@@ -106,9 +107,10 @@ class Corpus:
 class Talker:
     """Writes the conversations of one round."""
 
-    def __init__(self, corpus, round_number, seed=SEED):
+    def __init__(self, corpus, round_number, seed=SEED, last=False):
         self.corpus = corpus
         self.rng = random.Random(f"{seed}/{round_number}")
+        self.off_share, self.pages = (LAST_OFF_SHARE, LAST_PAGES) if last else (OFF_SHARE, PAGES)
         self.off = [fact for fact in corpus.facts if fact.kind == "off"]
         self.waiting = [(fact, language) for fact in corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
                         for _ in range(EACH)]
@@ -116,7 +118,7 @@ class Talker:
 
     def conversations(self):
         while self.waiting:
-            yield self.page() if self.rng.random() < PAGES else self.conversation()
+            yield self.page() if self.rng.random() < self.pages else self.conversation()
 
     def openings(self):
         """Questions whose answers are cut after their first words: which answer it is, is decided there."""
@@ -125,7 +127,7 @@ class Talker:
         self.rng.shuffle(asked)
         for fact, language in asked:
             turns = []
-            if self.rng.random() < OFF_SHARE:
+            if self.rng.random() < self.off_share:
                 self.say(turns, *self.off_topic(language))
             else:
                 said = self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
@@ -163,7 +165,7 @@ class Talker:
             step = self.follow_up(*last)
             if step is not None:
                 return self.say(turns, *step)
-        if rng.random() < OFF_SHARE:
+        if rng.random() < self.off_share:
             return self.say(turns, *self.off_topic(last[1] if last else rng.choice(LANGUAGES)))
         if not self.waiting:
             return None

@@ -20,9 +20,13 @@ class Recipe:
     learning_rate: float  # of all else
     warm_up: int = 100  # steps
     cool_down: float = 0.4  # of the steps
-    n_finish: int = 0  # steps after these, without dropout, from a quarter of the rates to zero
+    finishes: tuple = ()  # steps after these, without dropout; in each the rates go from a quarter to zero
     weight_decay: float = 0.1
     seed: int = 1
+
+    @property
+    def n_all(self):
+        return self.n_steps + sum(self.finishes)
 
     def make_model(self):
         return (NanoGpt if isinstance(self.shape, GptShape) else Transformer)(self.shape)
@@ -34,7 +38,7 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=4, n_heads=8, n_kv_heads=2, d_ff=512, n_ctx=1024, position="rope", dropout=0.1),
-    n_steps=5100, n_batch_tokens=8192, muon_rate=4e-3, learning_rate=3e-3, cool_down=0.24, n_finish=700)
+    n_steps=5100, n_batch_tokens=8192, muon_rate=4e-3, learning_rate=3e-3, cool_down=0.24, finishes=(700, 600, 400))
 
 SHAKESPEARE = Recipe(
     "shakespeare-rope", "Shakespeare, RoPE",

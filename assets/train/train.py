@@ -30,9 +30,12 @@ GUIDE_SHARE = 0.3  # of the loss, once the model itself learns too
 
 def rate_share(recipe, step):
     """What part of the learning rates a step has: a linear warm-up, then all of it, and a straight line to zero over the
-    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024); then again over the finish."""
-    if step >= recipe.n_steps:
-        return FINISH_RATE * (recipe.n_steps + recipe.n_finish - step) / recipe.n_finish
+    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024); then again over each finish."""
+    begin = recipe.n_steps
+    for n in recipe.finishes:
+        if begin <= step < begin + n:
+            return FINISH_RATE * (begin + n - step) / n
+        begin += n
     return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (recipe.cool_down * recipe.n_steps))
 
 
@@ -148,7 +151,7 @@ def train(run, data, stop_after, log):
     """Steps until the recipe's number or the time is reached."""
     begun = saved = time.monotonic()
     read_before = run.n_read
-    n_steps = run.recipe.n_steps + run.recipe.n_finish
+    n_steps = run.recipe.n_all
     while run.step < n_steps:
         run.advance(data)
         now = time.monotonic()
@@ -184,10 +187,10 @@ def main():
     data = prepare_data(recipe, folder)
     run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"),
               len(data.corpus.facts) if recipe.data == "tutor" else 0)
-    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps + recipe.n_finish}, on {run.device}", flush=True)
+    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_all}, on {run.device}", flush=True)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         train(run, data, options.stop_after, log)
-    return 0 if run.step >= recipe.n_steps + recipe.n_finish else 3
+    return 0 if run.step >= recipe.n_all else 3
 
 
 if __name__ == "__main__":

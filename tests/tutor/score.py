@@ -5,7 +5,8 @@
 
 An answer is right where it contains each wanted fact and nothing unwanted, and fluent where it ends by itself, does not go
 in circles and has no word that the corpus does not know. Then it writes freely, 500 tokens at temperature 0.8 (Kvasir only).
-It prints what is wanted too. Exit status 1 where a share is below FLOOR, which the committed tutor reaches.
+It prints what is wanted too. Exit status 1 where a share is below FLOOR, which the committed tutor reaches, or an answer goes in
+circles; what it writes freely is only reported, because another driver's rounding makes other texts of it.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from corpus import read_facts  # noqa: E402
 from questions import KINDS, has_loop, read_questions, units  # noqa: E402
 
 WANTED = {"facts": 0.9, "follow-ups": 0.8, "off-topic": 0.95}
-FLOOR = {"facts": 0.84, "follow-ups": 0.70, "off-topic": 0.95}  # the committed tutor has 0.866, 0.729 and 0.972: none may be lost
+FLOOR = {"facts": 0.84, "follow-ups": 0.85, "off-topic": 0.95}  # the committed tutor has 0.866, 0.896 and 0.958: none may be lost
 LONGEST = 300  # tokens, of the training program; Kvasir goes on until the context is full
 OPENINGS = ("Attention", "The KV cache", "RoPE", "A token", "Kvasir", "注意力", "KV 缓存", "量化")
 
@@ -90,7 +91,7 @@ def fluency_faults(answer, ended, words):
 
 
 def score_questions(teller, show):
-    """Prints what went wrong; returns {(kind, language): (right, all)}."""
+    """Prints what went wrong; returns {(kind, language): (right, all)} and how many answers go in circles."""
     answers = {answer for fact in read_facts() for side in fact.sides.values() for answer in side.answers}
     words = {word for answer in answers for word in units(answer)}
     counts, loops, exact, questions = {}, 0, 0, read_questions()
@@ -103,7 +104,7 @@ def score_questions(teller, show):
         if faults or show:
             print(f"{question.kind}: {' >> '.join(question.turns)}\n    {answer.strip()}\n    {'; '.join(faults) or 'right'}", flush=True)
     print(f"{len(questions)} answers: {loops} go in circles, {exact} are word for word of the corpus")
-    return counts
+    return counts, loops
 
 
 def report(counts):
@@ -139,10 +140,11 @@ def main():
     parser.add_argument("--show", action="store_true", help="right answers too")
     options = parser.parse_args()
     teller = Checkpoint(options.checkpoint) if options.checkpoint else Kvasir(options.kvasir, options.model, options.device)
-    good = report(score_questions(teller, options.show))
+    counts, loops = score_questions(teller, options.show)
+    good = report(counts)
     if not options.checkpoint:
         write_freely(teller)
-    return 0 if good else 1
+    return 0 if good and not loops else 1
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@
   .venv/bin/python tests/tutor/score.py --checkpoint build/train/tutor                        through the training program
 
 An answer is right where it contains each wanted fact and nothing unwanted, and fluent where it ends by itself, does not go
-in circles and has no word that the corpus does not know. Then it writes freely, 500 tokens at temperature 0.8 (Kvasir only).
+in circles and has no word that the corpus does not know. Then it asks what something is after a turn about something else, and lets
+it write freely, 500 tokens at temperature 0.8 (Kvasir only).
 It prints what is wanted too. Exit status 1 where a share is below FLOOR, which the committed tutor reaches, or an answer goes in
-circles; what it writes freely is only reported, because another driver's rounding makes other texts of it.
+circles. New subjects are only reported, and what it writes freely too, because another driver's rounding makes other texts of it.
 """
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "assets" / "train"))
 
-from corpus import read_facts  # noqa: E402
+from corpus import LANGUAGES, read_facts  # noqa: E402
+from expand import Corpus  # noqa: E402
 from questions import KINDS, has_loop, read_questions, units  # noqa: E402
 
 WANTED = {"facts": 0.9, "follow-ups": 0.8, "off-topic": 0.95}
@@ -119,6 +122,18 @@ def report(counts):
     return good
 
 
+def change_subjects(teller, n=40):
+    """Prints how often "what is X" after a turn about something else is answered with what X is, word for word."""
+    corpus, rng = Corpus(), random.Random(1)
+    for language in LANGUAGES:
+        known = [(question, fact) for fact in corpus.facts if fact.kind == "fact"
+                 for question in [question for intent, question in corpus.plain[fact.id, language] if intent == "what"][:1]]
+        pairs = [rng.sample(known, 2) for _ in range(n)]
+        answers = teller.answers([[question + "?" for question, _ in pair] for pair in pairs])
+        right = sum(answer.strip() in fact.sides[language].answers for (_, (_, fact)), (answer, _) in zip(pairs, answers))
+        print(f"what something is, after a turn about something else, {language}: {right} of {n} right")
+
+
 def write_freely(teller):
     loops, lengths = 0, []
     for seed, opening in enumerate(OPENINGS, 1):
@@ -142,6 +157,7 @@ def main():
     teller = Checkpoint(options.checkpoint) if options.checkpoint else Kvasir(options.kvasir, options.model, options.device)
     counts, loops = score_questions(teller, options.show)
     good = report(counts)
+    change_subjects(teller)
     if not options.checkpoint:
         write_freely(teller)
     return 0 if good and not loops else 1

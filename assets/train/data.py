@@ -12,9 +12,7 @@ from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
 OPENING = 8  # tokens of an answer that is cut
-FIRST_ROUNDS = 40  # have questions alone: cut after the first token, for the guide
-LAST_ROUND = 77  # from here on more is off topic, and more is prose
-NOISY = 0.8  # of the conversations: in those,
+NOISY = 0.3  # of the conversations: in those,
 LOST = 0.1  # of the tokens of a question are lost,
 SWAPPED = 0.04  # and of the others become any token
 SHAKESPEARE = Path(__file__).parents[2] / ".." / "shared" / "data" / "text" / "tinyshakespeare.txt"
@@ -33,7 +31,7 @@ class TutorData:
         self.corpus = Corpus()
         self.numbers = {fact.id: number for number, fact in enumerate(self.corpus.facts)}
         self.encoder = None
-        self.round, self.batches = None, []
+        self.filled, self.batches = None, []  # (round, phase), and what it holds
 
     def texts(self):
         """What the tokenizer is trained on: questions and answers of one round, and the questions of its openings."""
@@ -49,17 +47,18 @@ class TutorData:
     def make_tokenizer(self):
         return train_tokenizer(self.texts(), self.recipe.shape.n_vocab, self.special)
 
-    def batch(self, place):
-        """(batch, next place) at place (round, index)."""
+    def batch(self, place, phase):
+        """(batch, next place) at place (round, index) of a phase of the training."""
         number, index = place
-        if number != self.round:
-            self.fill(number)
+        if self.filled != (number, phase):
+            self.fill(number, phase)
+            self.filled = number, phase
         return self.batches[index], (number, index + 1) if index + 1 < len(self.batches) else (number + 1, 0)
 
-    def fill(self, number):
+    def fill(self, number, phase):
         rng = random.Random(f"{self.recipe.seed}/batches/{number}")
-        talker = Talker(self.corpus, number, self.recipe.seed, number >= LAST_ROUND)
-        whole, opening = ([], 1) if number < FIRST_ROUNDS else (talker.conversations(), OPENING)
+        talker = Talker(self.corpus, number, self.recipe.seed, phase.mix)
+        whole, opening = ([], 1) if phase.guide_alone else (talker.conversations(), OPENING)
         rows = [self.encode(c, rng, opening) for c in chain(whole, talker.openings())]
         rows.sort(key=lambda row: len(row[0]) * rng.uniform(0.97, 1.03))
         groups, group, longest = [], [], 0
@@ -71,7 +70,7 @@ class TutorData:
             group.append(row)
         groups.append(group)
         rng.shuffle(groups)
-        self.round, self.batches = number, [pad(group) for group in groups]
+        self.batches = [pad(group) for group in groups]
 
     def noise(self, rng):
         """What a question's tokens become, so that a word which the model does not know changes little."""
@@ -134,7 +133,7 @@ class ShakespeareData:
         self.ids = np.array(tokenizer.encode(self.train_text, add_special_tokens=False).ids)
         self.held_out = np.array(tokenizer.encode(self.held_out_text, add_special_tokens=False).ids)
 
-    def batch(self, place):
+    def batch(self, place, phase):
         """((ids, targets, None), next place) at place (round, index); a round is as many tokens as the text has."""
         number, index = place
         n_ctx = self.recipe.shape.n_ctx

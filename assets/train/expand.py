@@ -10,6 +10,7 @@ import json
 import random
 import re
 import sys
+from dataclasses import dataclass
 
 from corpus import LANGUAGES, bare, read_facts, read_phrasings, read_synonyms, read_words
 from phrase import Synonyms, bend, fill, names_of, plain_questions, with_words
@@ -18,17 +19,23 @@ SEED = 1
 EACH = 1  # how often a round asks each fact in each language outright
 OPENINGS = 24  # and how often besides, with no more than the beginning of the answer
 OWN = 0.8  # of the questions are a fact's own where it has some, not of a template
-FOLLOW = 0.16  # of the openings follow up
-WHOLE = 0.5  # of those, after the whole first answer, the others after a sentence of it
-OFF_SHARE = 0.25  # of the turns that are asked outright
-PAGES = 0.12  # of a round's conversations are prose instead
-LAST_OFF_SHARE, LAST_PAGES = 0.4, 0.3  # in the last rounds
+WHOLE = 0.5  # of the openings of two turns have the whole first answer, the others a sentence of it
 PARAGRAPHS = 12  # of a page
 VARIED = 0.35  # of the questions about facts have a word said differently
 SYSTEMS = ("You are a helpful assistant.", "You are the tutor.", "Answer shortly.", "你是一个有用的助手。", "Be polite.")
 ORDINARY = ("what", "how", "why", "formula", "pro", "con", "who", "models", "size", "cost", "example", "where")
 DETAILS = ("formula", "who", "models", "example")  # asked of a subject that has none: said so
 MORE, AGAIN, OTHER = "more ...", "again ...", "other ..."
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a round is made of."""
+
+    off_topic: float = 0.25  # of the turns that are asked outright
+    pages: float = 0.12  # of the conversations are prose instead
+    follow: float = 0.07  # of the openings follow up,
+    change: float = 0.04  # of them ask outright about something else after another turn
 
 
 class Corpus:
@@ -107,10 +114,10 @@ class Corpus:
 class Talker:
     """Writes the conversations of one round."""
 
-    def __init__(self, corpus, round_number, seed=SEED, last=False):
+    def __init__(self, corpus, round_number, seed=SEED, mix=Mix()):
         self.corpus = corpus
         self.rng = random.Random(f"{seed}/{round_number}")
-        self.off_share, self.pages = (LAST_OFF_SHARE, LAST_PAGES) if last else (OFF_SHARE, PAGES)
+        self.mix = mix
         self.off = [fact for fact in corpus.facts if fact.kind == "off"]
         self.waiting = [(fact, language) for fact in corpus.facts if fact.kind in ("fact", "chat") for language in LANGUAGES
                         for _ in range(EACH)]
@@ -118,7 +125,7 @@ class Talker:
 
     def conversations(self):
         while self.waiting:
-            yield self.page() if self.rng.random() < self.pages else self.conversation()
+            yield self.page() if self.rng.random() < self.mix.pages else self.conversation()
 
     def openings(self):
         """Questions whose answers are cut after their first words: which answer it is, is decided there."""
@@ -127,16 +134,24 @@ class Talker:
         self.rng.shuffle(asked)
         for fact, language in asked:
             turns = []
-            if self.rng.random() < self.off_share:
-                self.say(turns, *self.off_topic(language))
-            else:
-                said = self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
-                step = self.follow_up(*said) if self.rng.random() < FOLLOW else None
+            said, kind = self.ask(turns, fact, language), self.rng.random()
+            if kind < self.mix.follow + self.mix.change:
+                step = self.follow_up(*said) if kind < self.mix.follow and said[0].kind == "fact" else None
+                if self.rng.random() >= WHOLE:
+                    turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]
                 if step is not None:
-                    if self.rng.random() >= WHOLE:
-                        turns[-1]["text"] = re.split("(?<=[.。]) ?", turns[-1]["text"])[0]
                     self.say(turns, *step)
+                else:
+                    self.ask(turns, *self.rng.choice(asked))
             yield {"turns": turns, "cut": True}
+
+    def ask(self, turns, fact, language):
+        """Adds an outright question about a fact, or at times an off-topic one, and its answer; returns what say() does."""
+        if self.rng.random() < self.mix.off_topic:
+            return self.say(turns, *self.off_topic(language))
+        if fact.id == "chat.clarify" and turns:
+            return self.say(turns, *self.off_topic(language))  # it would mean the turn before
+        return self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
 
     def page(self):
         """Prose without turns, for writing freely: answers in the corpus' order from some place on. What follows a paragraph is
@@ -165,14 +180,7 @@ class Talker:
             step = self.follow_up(*last)
             if step is not None:
                 return self.say(turns, *step)
-        if rng.random() < self.off_share:
-            return self.say(turns, *self.off_topic(last[1] if last else rng.choice(LANGUAGES)))
-        if not self.waiting:
-            return None
-        fact, language = self.waiting.pop()
-        if fact.id == "chat.clarify" and last is not None:
-            return self.say(turns, *self.off_topic(language))  # it would mean the turn before
-        return self.say(turns, self.outright(fact, language), fact, language, fact.kind == "fact")
+        return self.ask(turns, *self.waiting.pop()) if self.waiting else None
 
     def say(self, turns, question, fact, language, wrap=False, answer=None):
         answers = fact.sides[answer or language].answers

@@ -10,33 +10,20 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 
-from data import FIRST_ROUNDS, IGNORED, ShakespeareData, TutorData
+from data import IGNORED, ShakespeareData, TutorData
 from model import Guide
 from recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 SAVE_EVERY = 120  # seconds
 LOG_EVERY = 20  # steps
-FINISH_RATE = 0.25
 GUIDE_SHARE = 0.3  # of the loss, once the model itself learns too
-
-
-def rate_share(recipe, step):
-    """What part of the learning rates a step has: a linear warm-up, then all of it, and a straight line to zero over the
-    last steps (so the number of steps can still be chosen while it runs; Hägele et al. 2024); then again over each finish."""
-    begin = recipe.n_steps
-    for n in recipe.finishes:
-        if begin <= step < begin + n:
-            return FINISH_RATE * (begin + n - step) / n
-        begin += n
-    return min(1, (step + 1) / recipe.warm_up, (recipe.n_steps - step) / (recipe.cool_down * recipe.n_steps))
 
 
 def make_optimizers(model, guide, recipe):
@@ -59,11 +46,11 @@ def loss_of(model, ids, targets):
     return F.cross_entropy(model.head(model(ids)[learned]), targets[learned])
 
 
-def guided_losses(model, guide, ids, targets, asked, first):
-    """What is reported and what is minimised: at first the guide's negative log-likelihood of the facts that are asked for, and
-    nothing above it is computed; then the model's loss, and that with a share of the guide's."""
+def guided_losses(model, guide, ids, targets, asked, guide_alone):
+    """What is reported and what is minimised: of the guide alone its negative log-likelihood of the facts that are asked for, and
+    nothing above it is computed; else the model's loss, and that with a share of the guide's."""
     row, position, fact = asked.unbind(1)
-    if first:
+    if guide_alone:
         loss = F.cross_entropy(guide(model.lower(ids, (row, position))), fact)
         return loss, loss
     half = model.lower(ids)
@@ -123,17 +110,18 @@ class Run:
     def advance(self, data):
         """One step."""
         recipe = self.recipe
-        first = self.place[0] < FIRST_ROUNDS
-        batch, self.place = data.batch(self.place)
+        phase, at = recipe.phase_at(self.step)
+        if at == 0 and self.place[1]:
+            self.place = (self.place[0] + 1, 0)
+        batch, self.place = data.batch(self.place, phase)
         ids, targets, asked = (None if part is None else part.to(self.device) for part in batch)
         self.n_read += ids.numel()
         self.n_learned += int((targets != IGNORED).sum())
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
-        self.model.train(self.step < recipe.n_steps)  # dropout
         if self.guide is None:
             loss = minimised = loss_of(self.model, ids, targets)
         else:
-            loss, minimised = guided_losses(self.model, self.guide, ids, targets, asked, first)
+            loss, minimised = guided_losses(self.model, self.guide, ids, targets, asked, phase.guide_alone)
         for module in (self.model, self.guide):
             if module is not None:
                 module.zero_grad(set_to_none=True)
@@ -141,7 +129,7 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, rate in zip(self.optimizers, (recipe.muon_rate, recipe.learning_rate)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * rate_share(recipe, self.step) * group.get("share", 1)
+                group["lr"] = rate * phase.rate_share(at) * group.get("share", 1)
             optimizer.step()
         self.step += 1
         self.losses.append(loss.item())
@@ -151,13 +139,14 @@ def train(run, data, stop_after, log):
     """Steps until the recipe's number or the time is reached."""
     begun = saved = time.monotonic()
     read_before = run.n_read
-    n_steps = run.recipe.n_all
+    n_steps = run.recipe.n_steps
     while run.step < n_steps:
         run.advance(data)
         now = time.monotonic()
         if run.step % LOG_EVERY == 0 or run.step == n_steps:
+            phase, at = run.recipe.phase_at(run.step - 1)
             line = {"step": run.step, "loss": round(sum(run.losses) / len(run.losses), 5), "round": run.place[0],
-                    "rate_share": round(rate_share(run.recipe, run.step - 1), 4), "learned": run.n_learned,
+                    "rate_share": round(phase.rate_share(at), 4), "learned": run.n_learned,
                     "tokens_per_second": round((run.n_read - read_before) / (now - begun))}
             log.write(json.dumps(line) + "\n")
             log.flush()
@@ -182,15 +171,15 @@ def main():
     torch.set_num_threads(options.threads)
     recipe = RECIPES[options.name]
     if options.steps:
-        recipe = replace(recipe, n_steps=options.steps)
+        recipe = recipe.with_steps(options.steps)
     folder = options.folder or ROOT / "build" / "train" / recipe.name
     data = prepare_data(recipe, folder)
     run = Run(recipe, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"),
               len(data.corpus.facts) if recipe.data == "tutor" else 0)
-    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_all}, on {run.device}", flush=True)
+    print(f"{recipe.name}: {run.model.n_parameters()} parameters, step {run.step} of {recipe.n_steps}, on {run.device}", flush=True)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         train(run, data, options.stop_after, log)
-    return 0 if run.step >= recipe.n_all else 3
+    return 0 if run.step >= recipe.n_steps else 3
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Batches, each a function of the seed and its place alone, so that a run can stop anywhere and go on as if it had not."""
 
 import random
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tokens import TEXT_END, TURN_BEGIN, TURN_END, ChatEncoder, train_tokenizer
 
 IGNORED = -100  # a target that is not learned, as torch's cross_entropy has it
 OPENING = 8  # tokens of an answer that is cut
+FIRST = 20  # how often the tokenizer sees an English answer's first word besides
 NOISY = 0.3  # of the conversations: in those,
 LOST = 0.1  # of the tokens of a question are lost,
 SWAPPED = 0.04  # and of the others become any token
@@ -34,12 +36,15 @@ class TutorData:
         self.filled, self.batches = None, []  # (round, phase), and what it holds
 
     def texts(self):
-        """What the tokenizer is trained on: questions and answers of one round, and the questions of its openings."""
+        """What the tokenizer is trained on: questions and answers of one round, the questions of its openings, and first words:
+        without a space before it a word is rare, and of its first letter alone nobody knows which answer begins."""
         talker = Talker(self.corpus, 0, self.recipe.seed)
         for conversation in talker.conversations():
             yield from [conversation["page"]] if "page" in conversation else [turn["text"] for turn in conversation["turns"]]
         for opening in talker.openings():
             yield opening["turns"][0]["text"]
+        for answer in chain.from_iterable(fact.sides["en"].answers for fact in self.corpus.facts):
+            yield from [re.split("[ ,:(]", answer)[0]] * FIRST
 
     def use(self, tokenizer):
         self.encoder = ChatEncoder(tokenizer)

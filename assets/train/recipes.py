@@ -66,11 +66,9 @@ TUTOR = Recipe(
     "Trained from nothing on text written for it (assets/train/corpus).",
     "llama", "tutor",
     Shape(n_vocab=4096, d_model=256, n_layers=4, n_heads=8, n_kv_heads=2, d_ff=512, n_ctx=1024, position="rope"),
-    phases=(Phase(3000, cool_down=0.2, guide_alone=True, mix=Mix(off_topic=0.12)),
-            Phase(3200),
-            Phase(500, 0.25, warm_up=1, cool_down=1.0, mix=Mix(off_topic=0.4, pages=0.3)),
-            Phase(400, 0.4, warm_up=1, cool_down=1.0, mix=Mix(off_topic=0.4, pages=0.2, follow=0.25)),
-            Phase(350, 0.4, warm_up=1, cool_down=1.0, mix=Mix(off_topic=0.45, pages=0.35, follow=0.16))),
+    phases=(Phase(5500, cool_down=0.2, guide_alone=True, mix=Mix(off_topic=0.15, follow=0.1, change=0.05)),
+            Phase(3200, mix=Mix(pages=0.15, follow=0.16, change=0.06)),
+            Phase(500, 0.25, warm_up=1, cool_down=1.0, mix=Mix(off_topic=0.4, pages=0.3, follow=0.16, change=0.06))),
     n_batch_tokens=8192, muon_rate=2e-3, learning_rate=3e-3)
 
 SHAKESPEARE = Recipe(

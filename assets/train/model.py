@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+N_WAVES = 8  # sinusoids that learned positions begin with, two channels each
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -48,11 +50,10 @@ def rope_angles(shape, n_tokens, device):
     return angles.cos().float(), angles.sin().float()
 
 
-def sinusoids(n_ctx, d_model):
-    """[n_ctx, d_model] (Vaswani et al. 2017, section 3.5): learned positions that begin with them see distances from the start."""
-    i = torch.arange(d_model // 2, dtype=torch.float64)
-    angles = torch.outer(torch.arange(n_ctx, dtype=torch.float64), 10000.0 ** (-2 * i / d_model))
-    return torch.cat((angles.sin(), angles.cos()), -1).float()
+def position_angles(n_tokens, n_ctx):
+    """[n_tokens, N_WAVES] angles of positions: frequencies from 1 to one turn in 2 n_ctx, a constant ratio apart."""
+    frequencies = (math.pi / n_ctx) ** torch.linspace(0, 1, N_WAVES)
+    return torch.arange(float(n_tokens))[:, None] * frequencies
 
 
 def rotate_pairs(x, cos, sin):
@@ -134,8 +135,27 @@ class Transformer(nn.Module):
             for last in (layer.attn.o, layer.ffn.down):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * shape.n_layers))
         if shape.position == "learned":  # last, so that the other weights start equal for every position coding
-            self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
-            self.positions.weight.data = 0.07 * sinusoids(shape.n_ctx, shape.d_model)
+            self.begin_positions()
+
+    def begin_positions(self):
+        """Learned positions begin as sinusoids (Vaswani et al. 2017, section 3.5) in the first 2 N_WAVES channels, which all that
+        needs no position can learn to leave alone; and there the queries of a KV group begin as the keys of 0, 1, 3, ... tokens
+        before (a head each), so that heads are near-sighted from the start, as ALiBi's are."""
+        shape = self.shape
+        self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
+        nn.init.zeros_(self.positions.weight)
+        angles = position_angles(shape.n_ctx, shape.n_ctx)
+        self.positions.weight.data[:, :2 * N_WAVES] = 0.08 * torch.cat((angles.sin(), angles.cos()), -1)
+        turns = position_angles(2 ** (shape.n_heads // shape.n_kv_heads), shape.n_ctx)
+        for layer in self.layers:
+            heads = layer.attn.q.weight.data.view(shape.n_kv_heads, -1, shape.head_dim, shape.d_model)
+            keys = layer.attn.k.weight.data.view(shape.n_kv_heads, shape.head_dim, shape.d_model)
+            keys[..., :2 * N_WAVES].normal_(std=0.2)
+            of_sin, of_cos = keys[..., :N_WAVES], keys[..., N_WAVES:2 * N_WAVES]
+            for head in range(heads.shape[1]):
+                cos, sin = turns[2 ** head - 1].cos(), turns[2 ** head - 1].sin()
+                heads[:, head, :, :N_WAVES] = of_sin * cos + of_cos * sin
+                heads[:, head, :, N_WAVES:2 * N_WAVES] = of_cos * cos - of_sin * sin
 
     def forward(self, ids):
         return self.upper(self.lower(ids))

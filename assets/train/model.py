@@ -50,12 +50,6 @@ def rope_angles(shape, n_tokens, device):
     return angles.cos().float(), angles.sin().float()
 
 
-def position_angles(n_tokens, n_ctx):
-    """[n_tokens, N_WAVES] angles of positions: frequencies from 1 to one turn in 2 n_ctx, a constant ratio apart."""
-    frequencies = (math.pi / n_ctx) ** torch.linspace(0, 1, N_WAVES)
-    return torch.arange(float(n_tokens))[:, None] * frequencies
-
-
 def rotate_pairs(x, cos, sin):
     """x [batch, heads, n_tokens, head_dim] with neighbours (x0, x1), (x2, x3) ... rotated: the layout of GGUF's llama."""
     even, odd = x[..., 0::2], x[..., 1::2]
@@ -144,16 +138,16 @@ class Transformer(nn.Module):
         shape = self.shape
         self.positions = nn.Embedding(shape.n_ctx, shape.d_model)
         nn.init.zeros_(self.positions.weight)
-        angles = position_angles(shape.n_ctx, shape.n_ctx)
+        frequencies = (math.pi / shape.n_ctx) ** torch.linspace(0, 1, N_WAVES)  # from 1 to one turn in 2 n_ctx
+        angles = torch.arange(float(shape.n_ctx))[:, None] * frequencies
         self.positions.weight.data[:, :2 * N_WAVES] = 0.08 * torch.cat((angles.sin(), angles.cos()), -1)
-        turns = position_angles(2 ** (shape.n_heads // shape.n_kv_heads), shape.n_ctx)
         for layer in self.layers:
             heads = layer.attn.q.weight.data.view(shape.n_kv_heads, -1, shape.head_dim, shape.d_model)
             keys = layer.attn.k.weight.data.view(shape.n_kv_heads, shape.head_dim, shape.d_model)
             keys[..., :2 * N_WAVES].normal_(std=0.2)
             of_sin, of_cos = keys[..., :N_WAVES], keys[..., N_WAVES:2 * N_WAVES]
             for head in range(heads.shape[1]):
-                cos, sin = turns[2 ** head - 1].cos(), turns[2 ** head - 1].sin()
+                cos, sin = angles[2 ** head - 1].cos(), angles[2 ** head - 1].sin()
                 heads[:, head, :, :N_WAVES] = of_sin * cos + of_cos * sin
                 heads[:, head, :, N_WAVES:2 * N_WAVES] = of_cos * cos - of_sin * sin
 

@@ -30,10 +30,16 @@ target_compile_definitions(kvasir_tests PRIVATE
 add_dependencies(kvasir_tests kvasir_app)
 target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
 
+if(KVASIR_SANITIZE)
+    target_sources(kvasir_app PRIVATE tests/keep_libraries.cpp)
+    target_sources(kvasir_tests PRIVATE tests/keep_libraries.cpp)
+endif()
+
 # Seeded random models, for benchmarks beside other programs.
 add_executable(make_model tests/make_model.cpp tests/gguf_writer.cpp tests/random_model.cpp)
 target_link_libraries(make_model PRIVATE kvasir_runtime kvasir_warnings CLI11::CLI11)
 
+set(leaks "LSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/leaks.txt'") # of those that are not ours
 # add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
 function(add_file_test file driver)
     string(REGEX REPLACE "^tests/|_test|\\.cpp$" "" stem ${file})
@@ -41,15 +47,9 @@ function(add_file_test file driver)
     add_test(NAME ${name} COMMAND kvasir_tests --source-file=*/${file})
     # Compiled pipelines, the driver's own included, are kept beside the builds, which share them (a driver takes minutes for
     # all of them), and leave the user's cache alone.
-    set(environment "LSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/leaks.txt'"
-        "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache")
+    set(environment ${leaks} "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache")
     if(ARGC GREATER 2)
         list(APPEND environment "VK_DRIVER_FILES=${ARGV2}" "VK_ICD_FILENAMES=${ARGV2}")
-    endif()
-    if(name MATCHES "lavapipe\\.window$")
-        # Mesa's graphics pipelines leak, and the loader has let go of the driver when the program's leaks are looked for,
-        # so that no suppression has a name to go by. SwiftShader's run of the same test looks for ours.
-        list(APPEND environment "ASAN_OPTIONS=detect_leaks=0")
     endif()
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "${environment}" LABELS ${driver})
 endfunction()
@@ -90,8 +90,8 @@ if(KVASIR_WINDOW AND KVASIR_PYTHON AND KVASIR_XVFB AND KVASIR_XDOTOOL AND KVASIR
                      --lose-device $<TARGET_FILE:lose_device>)
     set(environment "PYTHONDONTWRITEBYTECODE=1" "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/../cache"
         "VK_DRIVER_FILES=${drivers}" "VK_ICD_FILENAMES=${drivers}")
-    if(KVASIR_SANITIZE) # the preloaded library comes before the sanitizer's; leaks: as above
-        list(APPEND environment "ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0")
+    if(KVASIR_SANITIZE) # the preloaded library comes before the sanitizer's
+        list(APPEND environment ${leaks} "ASAN_OPTIONS=verify_asan_link_order=0")
     endif()
     set_tests_properties(${build}.display.window PROPERTIES LABELS display ENVIRONMENT "${environment}")
 endif()
@@ -100,6 +100,9 @@ if(KVASIR_WINDOW)
     add_executable(kvasir_ui_tests ${ui_tests_files})
     target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui imgui_window kvasir_warnings doctest::doctest)
     target_compile_definitions(kvasir_ui_tests PRIVATE KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    if(KVASIR_SANITIZE)
+        target_sources(kvasir_ui_tests PRIVATE tests/keep_libraries.cpp)
+    endif()
     foreach(file IN LISTS ui_tests_files)
         if(file MATCHES "_test\\.cpp$")
             string(REGEX REPLACE "^tests/|_test\\.cpp$" "" stem ${file})

@@ -2,23 +2,27 @@
 
   python evaluate.py perplexity NAME                 held-out text in windows of 256, 384, 512, 1024 and 2048 tokens
   python evaluate.py logits NAME --ids FILE --out FILE   float32 [n, n_vocab] for the ids of a file, weights rounded to F16
+  python evaluate.py unheard tutor                   share of right answers to 5,000 of the questions of unheard.txt
   python evaluate.py chat NAME --prompt TEXT         a greedy answer
 """
 
 import argparse
 import math
+import random
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 
+from corpus import LANGUAGES, read_facts, read_file
 from data import ShakespeareData
 from recipes import RECIPES
 from tokens import ChatEncoder
 
 ROOT = Path(__file__).parents[2]
 LENGTHS = (256, 384, 512, 1024, 2048)
+OPENING = 12  # tokens, which tell the answers of all facts apart
 
 
 def load(recipe, folder, rounded=False):
@@ -59,9 +63,38 @@ def greedy(model, ids, n_tokens, end):
     return made
 
 
+@torch.no_grad()
+def openings(model, prompts):
+    """The greedy continuation of each prompt by OPENING ids."""
+    rows = torch.zeros(len(prompts), max(map(len, prompts)) + OPENING, dtype=torch.long)
+    for row, prompt in zip(rows, prompts):
+        row[:len(prompt)] = torch.tensor(prompt)
+    each, ends = torch.arange(len(prompts)), torch.tensor([len(prompt) for prompt in prompts])
+    for step in range(OPENING):  # what lies behind a position does not reach it
+        rows[each, ends + step] = model.head(model(rows)[each, ends + step - 1]).argmax(-1)
+    return [row[end:end + OPENING].tolist() for row, end in zip(rows, ends)]
+
+
+def answered(model, encoder, n=5000, batch=50):
+    """{language: (right, questions)} of a sample of unheard.txt; right is an answer that begins as one of the fact does."""
+    facts = read_facts()
+    heard = {(fact.id, language): len(fact.sides[language].questions) for fact in facts for language in LANGUAGES}
+    read_file(Path(__file__).parent / "unheard.txt", facts)
+    asked = [(encoder.prompt([{"role": "user", "text": question}]), fact.sides[language].answers, language)
+             for fact in facts for language in LANGUAGES for question in fact.sides[language].questions[heard[fact.id, language]:]]
+    asked = sorted(random.Random(1).sample(asked, n), key=lambda one: len(one[0]))  # a batch is as wide as its longest
+    marks = {language: [] for language in LANGUAGES}
+    for at in range(0, n, batch):
+        part = asked[at:at + batch]
+        for (_, answers, language), ids in zip(part, openings(model, [prompt for prompt, _, _ in part])):
+            begun = [encoder.plain(answer)[:OPENING] for answer in answers]
+            marks[language].append(any(ids[:len(begin)] == begin for begin in begun))
+    return {language: (sum(found), len(found)) for language, found in marks.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("perplexity", "logits", "chat"))
+    parser.add_argument("what", choices=("perplexity", "logits", "unheard", "chat"))
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--ids", type=Path)
@@ -84,6 +117,9 @@ def main():
         ids = [int(word) for word in options.ids.read_text().replace(",", " ").split()]
         with torch.no_grad():
             model.head(model(torch.tensor([ids])))[0].numpy().astype("<f4").tofile(options.out)
+    elif options.what == "unheard":
+        shares = answered(model, ChatEncoder(tokenizer))
+        print(", ".join(f"{language} {right} of {total}, {100 * right / total:.1f} %" for language, (right, total) in shares.items()))
     else:
         encoder = ChatEncoder(tokenizer)
         prompt = encoder.prompt([{"role": "user", "text": options.prompt}])

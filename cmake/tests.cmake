@@ -30,16 +30,12 @@ target_compile_definitions(kvasir_tests PRIVATE
 add_dependencies(kvasir_tests kvasir_app)
 target_compile_definitions(kvasir_tests PRIVATE KVASIR_BINARY="$<TARGET_FILE:kvasir_app>")
 
-if(KVASIR_SANITIZE)
-    target_sources(kvasir_app PRIVATE tests/keep_libraries.cpp)
-    target_sources(kvasir_tests PRIVATE tests/keep_libraries.cpp)
-endif()
-
 # Seeded random models, for benchmarks beside other programs.
 add_executable(make_model tests/make_model.cpp tests/gguf_writer.cpp tests/random_model.cpp)
 target_link_libraries(make_model PRIVATE kvasir_runtime kvasir_warnings CLI11::CLI11)
 
 set(leaks "LSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/leaks.txt'") # of those that are not ours
+
 # add_file_test(FILE DRIVER [MANIFEST]): the cases of one source file, on the Vulkan driver of that manifest.
 function(add_file_test file driver)
     string(REGEX REPLACE "^tests/|_test|\\.cpp$" "" stem ${file})
@@ -100,9 +96,6 @@ if(KVASIR_WINDOW)
     add_executable(kvasir_ui_tests ${ui_tests_files})
     target_link_libraries(kvasir_ui_tests PRIVATE kvasir_ui imgui_window kvasir_warnings doctest::doctest)
     target_compile_definitions(kvasir_ui_tests PRIVATE KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    if(KVASIR_SANITIZE)
-        target_sources(kvasir_ui_tests PRIVATE tests/keep_libraries.cpp)
-    endif()
     foreach(file IN LISTS ui_tests_files)
         if(file MATCHES "_test\\.cpp$")
             string(REGEX REPLACE "^tests/|_test\\.cpp$" "" stem ${file})
@@ -130,4 +123,12 @@ if(NOT KVASIR_SANITIZE)
     list(JOIN stems "," stems)
     add_test(NAME ${build}.layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DSTEMS=${stems}
              -DSCRATCH=${PROJECT_BINARY_DIR}/layers -P ${PROJECT_SOURCE_DIR}/tests/layers_test.cmake)
+endif()
+
+if(KVASIR_SANITIZE)
+    foreach(program kvasir_app kvasir_tests kvasir_ui_tests)
+        if(TARGET ${program})
+            target_sources(${program} PRIVATE tests/keep_libraries.cpp)
+        endif()
+    endforeach()
 endif()

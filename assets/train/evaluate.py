@@ -2,13 +2,12 @@
 
   python evaluate.py perplexity NAME                 held-out text in windows of 256, 384, 512, 1024 and 2048 tokens
   python evaluate.py logits NAME --ids FILE --out FILE   float32 [n, n_vocab] for the ids of a file, weights rounded to F16
-  python evaluate.py unheard tutor                   share of right answers to 5,000 of the questions of unheard.txt
+  python evaluate.py unheard tutor                   share of right answers to the questions of each file in unheard/
   python evaluate.py chat NAME --prompt TEXT         a greedy answer
 """
 
 import argparse
 import math
-import random
 from pathlib import Path
 
 import torch
@@ -75,16 +74,16 @@ def openings(model, prompts):
     return [row[end:end + OPENING].tolist() for row, end in zip(rows, ends)]
 
 
-def answered(model, encoder, n=5000, batch=50):
-    """{language: (right, questions)} of a sample of unheard.txt; right is an answer that begins as one of the fact does."""
+def answered(model, encoder, path, batch=50):
+    """{language: (right, questions)} of a file of unheard questions; right is an answer that begins as one of the fact does."""
     facts = read_facts()
     heard = {(fact.id, language): len(fact.sides[language].questions) for fact in facts for language in LANGUAGES}
-    read_file(Path(__file__).parent / "unheard.txt", facts)
+    read_file(path, facts)
     asked = [(encoder.prompt([{"role": "user", "text": question}]), fact.sides[language].answers, language)
              for fact in facts for language in LANGUAGES for question in fact.sides[language].questions[heard[fact.id, language]:]]
-    asked = sorted(random.Random(1).sample(asked, n), key=lambda one: len(one[0]))  # a batch is as wide as its longest
+    asked.sort(key=lambda one: len(one[0]))  # a batch is as wide as its longest
     marks = {language: [] for language in LANGUAGES}
-    for at in range(0, n, batch):
+    for at in range(0, len(asked), batch):
         part = asked[at:at + batch]
         for (_, answers, language), ids in zip(part, openings(model, [prompt for prompt, _, _ in part])):
             begun = [encoder.plain(answer)[:OPENING] for answer in answers]
@@ -118,8 +117,10 @@ def main():
         with torch.no_grad():
             model.head(model(torch.tensor([ids])))[0].numpy().astype("<f4").tofile(options.out)
     elif options.what == "unheard":
-        shares = answered(model, ChatEncoder(tokenizer))
-        print(", ".join(f"{language} {right} of {total}, {100 * right / total:.1f} %" for language, (right, total) in shares.items()))
+        for path in sorted((Path(__file__).parent / "unheard").iterdir()):
+            shares = answered(model, ChatEncoder(tokenizer), path)
+            print(f"{path.stem}: " + ", ".join(f"{language} {right} of {total}, {100 * right / total:.1f} %"
+                                               for language, (right, total) in shares.items()), flush=True)
     else:
         encoder = ChatEncoder(tokenizer)
         prompt = encoder.prompt([{"role": "user", "text": options.prompt}])

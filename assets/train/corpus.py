@@ -80,6 +80,14 @@ def read_file(path, facts):
             raise CorpusError(f"{path.name}:{number}: unknown key {key!r}")
 
 
+def read_unheard(path, facts):
+    """[(fact, language, question)] of a file of questions that are in no training text."""
+    asked = [Fact(fact.id, fact.subject) for fact in facts]
+    read_file(path, asked)
+    return [(fact, language, question) for fact, by_itself in zip(facts, asked) for language in LANGUAGES
+            for question in by_itself.sides[language].questions]
+
+
 def add(fact, key, text):
     """Puts one line into the fact; false where the key is unknown."""
     if key in ("subject", "kind"):

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 
-from corpus import LANGUAGES, read_facts, read_file
+from corpus import LANGUAGES, read_facts, read_unheard
 from data import ShakespeareData
 from recipes import RECIPES
 from tokens import ChatEncoder
@@ -76,11 +76,8 @@ def openings(model, prompts):
 
 def answered(model, encoder, path, batch=50):
     """{language: (right, questions)} of a file of unheard questions; right is an answer that begins as one of the fact does."""
-    facts = read_facts()
-    heard = {(fact.id, language): len(fact.sides[language].questions) for fact in facts for language in LANGUAGES}
-    read_file(path, facts)
     asked = [(encoder.prompt([{"role": "user", "text": question}]), fact.sides[language].answers, language)
-             for fact in facts for language in LANGUAGES for question in fact.sides[language].questions[heard[fact.id, language]:]]
+             for fact, language, question in read_unheard(path, read_facts())]
     asked.sort(key=lambda one: len(one[0]))  # a batch is as wide as its longest
     marks = {language: [] for language in LANGUAGES}
     for at in range(0, len(asked), batch):

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "assets" / "train"))
 
-from corpus import Fact, read_facts, read_file  # noqa: E402
+from corpus import read_facts, read_unheard  # noqa: E402
 from expand import Corpus, Talker, phrasings  # noqa: E402
 from questions import KINDS, read_questions  # noqa: E402
 
@@ -33,20 +33,13 @@ def asked(corpus, number):
         yield from (turn["text"] for turn in conversation.get("turns", []) if turn["role"] == "user")
 
 
-def unheard():
-    """The questions that recipes are chosen by."""
-    for path in sorted((ROOT / "assets" / "train" / "unheard").iterdir()):
-        facts = [Fact(fact.id, fact.subject) for fact in read_facts()]
-        read_file(path, facts)
-        yield from (question for fact in facts for side in fact.sides.values() for question in side.questions)
-
-
 def main():
     corpus = Corpus()
     known = {normal(phrasing) for phrasing in phrasings(corpus)}
     for number in range(ROUNDS):
         known |= {normal(text) for text in asked(corpus, number)}
-    heard = [question for question in unheard() if normal(question) in known]
+    files = sorted((ROOT / "assets" / "train" / "unheard").iterdir())
+    heard = [question for path in files for _, _, question in read_unheard(path, read_facts()) if normal(question) in known]
     for question in heard:
         print(f"{question}: is of the text, so not unheard")
     known = sorted(known)
